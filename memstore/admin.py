@@ -1,0 +1,256 @@
+"""What an operator does: make a store, register and withdraw principals and tools, erase, give fresh contexts (T3, T9).
+
+Each act is a statement signed by the operator's key (a rotation by the principal's own), checked like any other. Key
+files are written in the transaction that registers them, so that no principal is ever without its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from memstore.core.keys import verify_signature, vet_public_key
+from memstore.core.policy import Principal
+from memstore.core.statements import (
+    OPERATOR_NAME,
+    ContextReset,
+    Erased,
+    KeyAction,
+    KeyChanged,
+    PrincipalRegistered,
+    Role,
+    ToolRegistered,
+    possession_message,
+)
+from memstore.errors import Conflict, Denied, InvalidInput, NotFound
+from memstore.ports import Store, Unit
+from memstore.signing import AskPassphrase, Keyring, Signer, StoreKey, encode
+from memstore.write import Author, append
+
+OPERATOR_LAUNCH = "operator"
+DEFAULT_SCOPE = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A store with its keys: what the operator's acts need."""
+
+    store: Store
+    key: StoreKey
+    keyring: Keyring
+    ask: AskPassphrase | None = None
+
+    def operator(self) -> Author:
+        return Author(self.keyring.load(OPERATOR_NAME, self.ask), OPERATOR_LAUNCH)
+
+
+def register_operator(unit: Unit, key: StoreKey, signer: Signer) -> None:
+    """The first statement of a log: the operator, by its own word."""
+    fields = _registration(key, signer, role=Role.OPERATOR, scopes=[])
+    append(unit, key, Author(signer, OPERATOR_LAUNCH), PrincipalRegistered, fields)
+
+
+def _registration(key: StoreKey, signer: Signer, *, role: Role, scopes: list[str], **more: Any) -> dict[str, Any]:
+    """The fields of a registration, the key vetted and the proof of possession verified (T9)."""
+    public = vet_public_key(signer.public)
+    proof = signer.prove_possession(key.store)
+    message = possession_message(store=key.store, name=signer.name, public_key=encode(public))
+    verify_signature(public, proof, message)
+    fields = {"name": signer.name, "role": role, "scopes": scopes, "public_key": encode(public), "proof": encode(proof)}
+    return {**fields, **more}
+
+
+def add_agent(
+    house: House,
+    name: str,
+    *,
+    role: Role = Role.WORKER,
+    under: str = "",
+    open_world: bool = False,
+    scopes: tuple[str, ...] = (),
+    team: str = "",
+    version: str = "",
+    capabilities: tuple[str, ...] = (),
+    accepts: tuple[str, ...] = (),
+    new_passphrase: Callable[[], str | None] = lambda: None,
+) -> dict[str, Any]:
+    """Register a principal with a fresh key; a person's key is encrypted with what `new_passphrase` gives."""
+    if role is Role.OPERATOR:
+        raise InvalidInput("A store has one operator", next_call="Register a human instead.")
+    operator = house.operator()
+    with house.store.read() as unit:
+        _check_new(unit, name, under)
+    signer = Signer.generate(name)
+    fields = _registration(
+        house.key,
+        signer,
+        role=role,
+        scopes=list(dict.fromkeys(scopes)) or [DEFAULT_SCOPE],
+        under=under,
+        open_world=open_world,
+        team=team,
+        version=version,
+        capabilities=list(capabilities),
+        accepts=list(accepts),
+    )
+    PrincipalRegistered.check(house.key.store, fields)
+    passphrase = new_passphrase() if role is Role.HUMAN else None
+    with house.store.write() as unit:
+        _check_new(unit, name, under)
+        append(unit, house.key, operator, PrincipalRegistered, fields)
+        # Inside the transaction: a principal is registered only with its key on disk.
+        path = house.keyring.save(signer, passphrase, replace=True)
+        principal = _principal(unit, name)
+    return {**_as_dict(principal), "keyid": signer.keyid, "key_file": path.name}
+
+
+def _check_new(unit: Unit, name: str, under: str) -> None:
+    if unit.registry.name_taken(name):
+        raise Conflict("That name is taken", code="name_taken", next_call="Choose another; `agent list` shows them.")
+    if under and unit.view.principal(under) is None:
+        raise NotFound("`under` names no principal", code="unknown_principal", next_call="Register the lead first.")
+
+
+def _as_dict(principal: Principal) -> dict[str, Any]:
+    return {
+        "name": principal.name,
+        "role": str(principal.role),
+        "under": principal.under,
+        "open_world": principal.open_world,
+        "scopes": list(principal.scopes),
+        "team": principal.team,
+        "version": principal.version,
+        "capabilities": list(principal.capabilities),
+        "accepts": list(principal.accepts),
+    }
+
+
+def list_agents(house: House) -> list[dict[str, Any]]:
+    """All principals with the state of their newest key."""
+    with house.store.read() as unit:
+        found = []
+        for principal in unit.registry.principals():
+            key = unit.registry.keys_of(principal.name)[-1]
+            state = "compromised" if key.compromised is not None else "retired" if key.retired is not None else "stands"
+            here = house.keyring.has(principal.name)
+            found.append({**_as_dict(principal), "keyid": key.keyid, "key": state, "key_file": here})
+        return found
+
+
+def _principal(unit: Unit, name: str) -> Principal:
+    found = unit.view.principal(name)
+    if found is None:
+        raise NotFound("There is no such principal", code="unknown_principal", next_call="`agent list` shows them.")
+    return found
+
+
+def _standing_key(unit: Unit, name: str) -> str:
+    _principal(unit, name)
+    standing = [key for key in unit.registry.keys_of(name) if key.retired is None]
+    return standing[-1].keyid if standing else unit.registry.keys_of(name)[-1].keyid
+
+
+def replace_key(
+    house: House,
+    name: str,
+    action: KeyAction,
+    *,
+    new_passphrase: Callable[[], str | None] = lambda: None,
+) -> dict[str, Any]:
+    """Rotate (old and new key sign) or, for a lost key, have the operator replace it (T9)."""
+    if action is KeyAction.REKEYED and name == OPERATOR_NAME:
+        raise Denied("The operator's key is rotated, not replaced", next_call="Run `agent rotate operator`.")
+    author = house.operator()
+    if action is KeyAction.ROTATED:
+        author = Author(house.keyring.load(name, house.ask), OPERATOR_LAUNCH)
+    fresh = Signer.generate(name)
+    with house.store.read() as unit:
+        protected = _principal(unit, name).role in (Role.HUMAN, Role.OPERATOR)
+    passphrase = new_passphrase() if protected else None
+    with house.store.write() as unit:
+        proof = fresh.prove_possession(house.key.store)
+        verify_signature(
+            vet_public_key(fresh.public),
+            proof,
+            possession_message(store=house.key.store, name=name, public_key=encode(fresh.public)),
+        )
+        fields = {"principal": name, "action": action, "keyid": _standing_key(unit, name)}
+        fields |= {"public_key": encode(fresh.public), "proof": encode(proof)}
+        append(unit, house.key, author, KeyChanged, fields)
+        # Inside the transaction: if the file cannot be written, the old key goes on standing.
+        house.keyring.save(fresh, passphrase, replace=True)
+    return {"name": name, "keyid": fresh.keyid, "action": str(action)}
+
+
+def retire(house: House, name: str) -> dict[str, Any]:
+    """Take a principal's key out of use; what it signed stands."""
+    _not_the_operator(name)
+    operator = house.operator()
+    with house.store.write() as unit:
+        keyid = _standing_key(unit, name)
+        fields = {"principal": name, "action": KeyAction.RETIRED, "keyid": keyid}
+        append(unit, house.key, operator, KeyChanged, fields)
+    return {"name": name, "keyid": keyid, "action": "retired"}
+
+
+def compromise(house: House, name: str, since: int) -> dict[str, Any]:
+    """Void all acts under the principal's keys from log position `since` on, and judge anew what rests on them (T5)."""
+    _not_the_operator(name)
+    operator = house.operator()
+    with house.store.write() as unit:
+        _principal(unit, name)
+        if not 0 <= since < unit.log.head().size:
+            raise InvalidInput("`since` is no position in the log", next_call="`history` shows positions as seq.")
+        hit = [key for key in unit.registry.keys_of(name) if key.retired is None or key.retired >= since]
+        for key in hit:
+            fields = {"principal": name, "action": KeyAction.COMPROMISED, "keyid": key.keyid, "since": since}
+            append(unit, house.key, operator, KeyChanged, fields)
+        affected = [state for state in unit.records.written_from(since) if state.revoked or state.suspect]
+    ids = [{"id": state.id, "status": str(state.status(0))} for state in affected]
+    return {"name": name, "since": since, "keys": [key.keyid for key in hit], "affected": ids}
+
+
+def _not_the_operator(name: str) -> None:
+    if name == OPERATOR_NAME:
+        raise Denied("The operator's key is the root of this store", next_call="Restore a backup into a new store.")
+
+
+def add_tool(house: House, pattern: str, *, open_world: bool = False, max_ttl: int = 0) -> dict[str, Any]:
+    """Register a tool, or with a trailing `*` all tools whose names begin so."""
+    fields = {"tool": pattern, "open_world": open_world, "max_ttl_seconds": max_ttl}
+    ToolRegistered.check(house.key.store, fields)
+    operator = house.operator()
+    with house.store.write() as unit:
+        append(unit, house.key, operator, ToolRegistered, fields)
+    return fields
+
+
+def reset_context(house: House, name: str, scope: str) -> dict[str, Any]:
+    """Give a principal a fresh continuing context in a scope: its mark starts anew (T3)."""
+    operator = house.operator()
+    with house.store.write() as unit:
+        if scope not in _principal(unit, name).scopes:
+            raise NotFound("The principal has no such scope", code="unknown_scope", next_call="See `agent list`.")
+        append(unit, house.key, operator, ContextReset, {"principal": name, "scope": scope})
+        return {"principal": name, "scope": scope, "epoch": unit.registry.epoch(name, scope)}
+
+
+def erase_content(house: House, record: str) -> dict[str, Any]:
+    """Destroy a record's content everywhere in the store; its statement stays and the log still verifies."""
+    operator = house.operator()
+    with house.store.write() as unit:
+        state = unit.view.record(record)
+        if state is None:
+            raise NotFound("There is no record of this id", code="unknown_id", next_call="Copy the id from an answer.")
+        if not state.erased:
+            append(unit, house.key, operator, Erased, {"record": record})
+    gone = house.store.empty_write_ahead_log()
+    note = "" if gone else "Another process still reads an older state; run erase again to clear the write-ahead log."
+    return {"id": record, "status": "erased", "cleared": gone, "note": note}
+
+
+def ignore_file(folder: Path) -> None:
+    """Keep everything in the store's folder, the keys above all, out of git."""
+    (folder / ".gitignore").write_text("# keys and data of a memstore: never in a repository\n*\n", "utf-8")

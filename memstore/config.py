@@ -1,0 +1,131 @@
+"""Settings and the composition root: the one place that reads the environment and puts a store together.
+
+`open_store` checks the log's head before anything is served and refuses a store that was changed outside memstore.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import shutil
+import sys
+import time
+from base64 import b32encode
+from collections.abc import Callable
+from pathlib import Path
+
+from memstore.admin import House, ignore_file, register_operator
+from memstore.core.statements import OPERATOR_NAME
+from memstore.errors import InvalidInput, StoreUnavailable
+from memstore.log import verify_head
+from memstore.service import MemStore
+from memstore.signing import STORE_KEY, Keyring, Signer, StoreKey
+from memstore.stores.sqlite import SqliteStore
+
+DATABASE = "memstore.db"
+DEFAULT_FOLDER = ".memstore"
+Clock = Callable[[], int]
+
+
+def system_clock() -> int:
+    """Microseconds since 1970 UTC."""
+    return time.time_ns() // 1000
+
+
+def ask_on_terminal(prompt: str) -> str:
+    """A passphrase, typed by a person; never from the environment or a pipe (T3)."""
+    if not sys.stdin.isatty():
+        raise StoreUnavailable(
+            "A passphrase is needed, and there is no terminal to ask for it",
+            code="key_locked",
+            next_call="Run the command in a terminal.",
+        )
+    return getpass.getpass(prompt)
+
+
+def new_passphrase() -> str:
+    first = ask_on_terminal("New passphrase (at least 8 characters): ")
+    if ask_on_terminal("Again: ") != first:
+        raise InvalidInput("The two passphrases differ", code="weak_passphrase", next_call="Try again.")
+    return first
+
+
+def folder_of(store: str | Path | None) -> Path:
+    """The store's folder: what was named, else MEMSTORE_STORE, else ./.memstore."""
+    return Path(store or os.environ.get("MEMSTORE_STORE") or DEFAULT_FOLDER).expanduser()
+
+
+def init_store(store: str | Path | None = None, *, passphrase: str | None = None, clock: Clock = system_clock) -> str:
+    """Make a store with keys and operator; the store id. `passphrase` None leaves the operator's key unprotected."""
+    folder = folder_of(store)
+    if (folder / DATABASE).exists():
+        raise StoreUnavailable("A store is there already", code="store_exists", next_call="Choose another folder.")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ignore_file(folder)
+        return _made(folder, passphrase, clock)
+    except OSError as error:
+        raise StoreUnavailable(
+            "The store's folder cannot be written", code="read_only", next_call="Check its owner and permissions."
+        ) from error
+
+
+def _made(folder: Path, passphrase: str | None, clock: Clock) -> str:
+    keyring = Keyring(folder / "keys")
+    root, operator = Signer.generate(STORE_KEY), Signer.generate(OPERATOR_NAME)
+    key = StoreKey(root)
+    keyring.save(operator, passphrase, replace=True)
+    keyring.save(root, None, replace=True)
+    # Made under another name and moved: a crash leaves no store without its first statement.
+    fresh = folder / f"new-{secrets.token_hex(4)}"
+    fresh.mkdir(mode=0o700)
+    try:
+        made = SqliteStore.create(fresh / DATABASE, clock, store=key.store, public_key=root.public)
+        with made.write() as unit:
+            register_operator(unit, key, operator)
+        made.empty_write_ahead_log()
+        made.close()
+        (fresh / DATABASE).replace(folder / DATABASE)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return key.store
+
+
+def open_house(store: str | Path | None = None, *, clock: Clock = system_clock, check: bool = True) -> House:
+    """The store with its keys, for the operator's acts; `check` False opens a store that was changed, to audit it."""
+    folder = folder_of(store)
+    found = SqliteStore.open(folder / DATABASE, clock)
+    keyring = Keyring(folder / "keys")
+    key = StoreKey(keyring.load(STORE_KEY))
+    with found.read() as unit:
+        head = unit.log.head()
+        if head.public_key != key.signer.public:
+            raise StoreUnavailable(
+                "The store's key is of another store", code="wrong_key", next_call="Restore keys and store together."
+            )
+        if check:
+            verify_head(unit)
+    return House(found, key, keyring, ask_on_terminal)
+
+
+def open_store(
+    store: str | Path | None = None,
+    *,
+    agent: str,
+    scope: str = "",
+    continuing: bool = False,
+    clock: Clock = system_clock,
+) -> MemStore:
+    """Open the store as `agent`: a new context per call, or the agent's one continuing context (the command line's)."""
+    house = open_house(store, clock=clock)
+    signer = house.keyring.load(agent, house.ask)
+    launch = "c-" + b32encode(secrets.token_bytes(10)).decode().lower()
+
+    def continued(scope: str) -> str:
+        with house.store.read() as unit:
+            return f"cli/{agent}/{scope}/{unit.registry.epoch(agent, scope)}"
+
+    return MemStore(
+        house.store, house.key, signer, scope=scope, launch_of=continued if continuing else lambda _: launch
+    )

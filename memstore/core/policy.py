@@ -1,0 +1,198 @@
+"""Who may do what, as pure functions of the registry (DESIGN T1, T3, T8, T9, T13).
+
+Every question is answered `Allowed` or `Denied(reason)`; what is empty, unknown or missing is denied. Ceilings bound
+labels and never raise them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from memstore.core.labels import Cause, CauseCode, Label, SignatureState
+from memstore.core.statements import (
+    OPERATOR_NAME,
+    ContextReset,
+    Erased,
+    KeyAction,
+    KeyChanged,
+    Kind,
+    PrincipalRegistered,
+    Recorded,
+    Role,
+    SessionEnded,
+    SessionStarted,
+    Statement,
+    ToolRegistered,
+)
+
+MAX_CHAIN = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A registered agent, person, tool, checker or operator, as the log says at one position."""
+
+    name: str
+    role: Role
+    under: str = ""
+    open_world: bool = False
+    scopes: tuple[str, ...] = ()
+    team: str = ""
+    version: str = ""
+    capabilities: tuple[str, ...] = ()
+    accepts: tuple[str, ...] = ()
+
+    @property
+    def ceiling(self) -> Label:
+        return author_bound(self).label
+
+    @property
+    def has_mark(self) -> bool:
+        """Marks are of agents: people and checkers have none (T2)."""
+        return self.role in (Role.WORKER, Role.LEAD, Role.TOOL)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A registered tool, or all tools whose names begin as `pattern` says (a trailing `*`)."""
+
+    pattern: str
+    open_world: bool
+    max_ttl_seconds: int = 0
+
+    def covers(self, name: str) -> bool:
+        return name.startswith(self.pattern[:-1]) if self.pattern.endswith("*") else name == self.pattern
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """A public key and the span of log positions in which its signatures count."""
+
+    keyid: str
+    principal: str
+    public: bytes
+    added: int
+    retired: int | None = None
+    compromised: int | None = None
+
+    def stands_at(self, seq: int) -> bool:
+        return (
+            self.added <= seq
+            and (self.retired is None or seq <= self.retired)
+            and (self.compromised is None or seq < self.compromised)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    reason: str
+
+
+Decision = Allowed | Denied
+
+
+def author_bound(principal: Principal | None) -> Cause:
+    """The ceiling of an author's words (T1); an author that nobody registered is worth nothing."""
+    if principal is None:
+        return Cause(CauseCode.AUTHOR_UNKNOWN, Label.UNTRUSTED)
+    if principal.open_world:
+        return Cause(CauseCode.AUTHOR_OPEN_WORLD, Label.TAINTED)
+    match principal.role:
+        case Role.HUMAN | Role.LEAD | Role.OPERATOR:
+            return Cause(CauseCode.AUTHOR_WORKER, Label.TRUSTED)
+        case Role.WORKER | Role.CHECKER:
+            return Cause(CauseCode.AUTHOR_WORKER, Label.ATTRIBUTED)
+        case Role.TOOL:
+            return Cause(CauseCode.AUTHOR_TOOL, Label.ATTRIBUTED)
+
+
+def kind_bound(kind: Kind, tool: Tool | None) -> Cause | None:
+    """The ceiling of a kind (T1): outside content is untrusted, tool results are worth what their tool is."""
+    match kind:
+        case Kind.EXTERNAL:
+            return Cause(CauseCode.KIND_EXTERNAL, Label.UNTRUSTED)
+        case Kind.TOOL_RESULT:
+            return _tool_bound(tool)
+        case _:
+            return None
+
+
+def _tool_bound(tool: Tool | None) -> Cause:
+    if tool is None:
+        return Cause(CauseCode.TOOL_UNREGISTERED, Label.TAINTED)
+    if tool.open_world:
+        return Cause(CauseCode.TOOL_OPEN_WORLD, Label.UNTRUSTED)
+    return Cause(CauseCode.TOOL_REGISTERED, Label.ATTRIBUTED)
+
+
+def signature_bound(state: SignatureState) -> Cause | None:
+    match state:
+        case SignatureState.INVALID:
+            return Cause(CauseCode.SIGNATURE_INVALID, Label.UNTRUSTED)
+        case SignatureState.UNKNOWN_KEY:
+            return Cause(CauseCode.SIGNATURE_UNKNOWN_KEY, Label.UNTRUSTED)
+        case SignatureState.VALID | SignatureState.ATTESTED:
+            return None
+
+
+def is_outside(kind: Kind, tool: Tool | None) -> bool:
+    """Whether observing this shows the observer outside content (T2)."""
+    return kind is Kind.EXTERNAL or (kind is Kind.TOOL_RESULT and tool is not None and tool.open_world)
+
+
+def may_author(statement: Statement, author: Principal) -> Decision:
+    """Whether `author` may make such a statement at all; what it refers to is judged where that is known."""
+    match statement:
+        case PrincipalRegistered():
+            first = statement.name == OPERATOR_NAME == author.name
+            return Allowed() if first or author.role is Role.OPERATOR else Denied("only the operator registers")
+        case ToolRegistered() | ContextReset() | Erased():
+            return Allowed() if author.role is Role.OPERATOR else Denied("only the operator does this")
+        case KeyChanged(action=KeyAction.ROTATED):
+            own = author.name == statement.principal
+            return Allowed() if own else Denied("a key is rotated by its owner; the operator rekeys")
+        case KeyChanged():
+            return Allowed() if author.role is Role.OPERATOR else Denied("only the operator does this")
+        case SessionStarted():
+            return may_use_scope(author, statement.scope)
+        case SessionEnded():
+            return Allowed() if author.scopes else Denied("this principal has no scope")
+        case Recorded():
+            if author.role in (Role.CHECKER, Role.OPERATOR):
+                return Denied(f"a principal of role {author.role} writes no records")
+            return may_use_scope(author, statement.scope)
+        case _:
+            return Denied("this act is unknown")
+
+
+def may_use_scope(principal: Principal, scope: str) -> Decision:
+    """T13: a context reads and writes one scope, granted to its principal."""
+    return Allowed() if scope and scope in principal.scopes else Denied("there is no such scope for this principal")
+
+
+def stands_above(name: str, below: str, under: Callable[[str], str]) -> bool:
+    """Whether `name` is in the chain of `--under` above `below`; a broken or endless chain denies."""
+    current = below
+    for _ in range(MAX_CHAIN):
+        current = under(current)
+        if not current:
+            return False
+        if current == name:
+            return True
+    return False
+
+
+def may_supersede(*, author: Principal, old_author: str, above: bool, label: Label, old_label: Label) -> Decision:
+    """T8: whoever may retract it, with a label at least as high."""
+    entitled = author.name == old_author or author.role is Role.HUMAN or (author.role is Role.LEAD and above)
+    if not entitled:
+        return Denied("only its author, a lead above the author, or a person replaces a record")
+    if label < old_label:
+        return Denied("the successor stands lower than what it would replace")
+    return Allowed()

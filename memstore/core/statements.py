@@ -1,0 +1,286 @@
+"""Statements: the signed, immutable acts that the log is made of, their bytes, and their ids (DESIGN 3.1).
+
+A statement is canonical JSON signed over the DSSE pre-authentication encoding, under one payload type per kind, so that
+bytes signed as one kind never verify as another. Parsing refuses unknown fields, unknown types and bytes that are not
+canonical; ids and chain links are hashes of what was signed, never of the signature.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from memstore.core.canonical import canonical_bytes, parse_canonical
+from memstore.errors import IntegrityError, InvalidInput, MemStoreError
+
+MAX_SAFE_INT = 2**53 - 1
+OPERATOR_NAME = "operator"
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+SCOPE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$"
+TOOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}\*?$"
+ID_PATTERN = r"^[mhs]-[a-z2-7]{26}$"
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Scope = Annotated[str, Field(pattern=SCOPE_PATTERN)]
+Task = Annotated[str, Field(max_length=200)]
+Launch = Annotated[str, Field(min_length=1, max_length=200)]
+StatementId = Annotated[str, Field(pattern=ID_PATTERN)]
+OptionalId = Annotated[str, Field(pattern=r"^$|" + ID_PATTERN)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+OptionalDigest = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+Micros = Annotated[int, Field(ge=0, le=MAX_SAFE_INT)]
+Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$")]
+Proof = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{86}$")]
+
+
+class Role(StrEnum):
+    """What a principal is; the ceiling of its words follows from it (T1)."""
+
+    WORKER = "worker"
+    LEAD = "lead"
+    HUMAN = "human"
+    TOOL = "tool"
+    CHECKER = "checker"
+    OPERATOR = "operator"
+
+
+class Kind(StrEnum):
+    """The kinds of record (DESIGN 3.2)."""
+
+    INTENT = "intent"
+    CONSTRAINT = "constraint"
+    DECISION = "decision"
+    FINDING = "finding"
+    REJECTED = "rejected"
+    QUESTION = "question"
+    HYPOTHESIS = "hypothesis"
+    CHECKPOINT = "checkpoint"
+    TOOL_RESULT = "tool_result"
+    EXTERNAL = "external"
+
+
+OBSERVED = frozenset({Kind.TOOL_RESULT, Kind.EXTERNAL})
+
+
+class Verification(StrEnum):
+    UNVERIFIED = "unverified"
+    VERIFIED = "verified"
+    FAILED = "failed"
+
+
+class Origin(StrEnum):
+    """Where a body came from: derived by the store, never told by the caller."""
+
+    AGENT = "agent"
+    TOOL = "tool"
+    WEB = "web"
+    FILE = "file"
+    EMAIL = "email"
+
+
+class KeyAction(StrEnum):
+    ROTATED = "rotated"
+    REKEYED = "rekeyed"
+    RETIRED = "retired"
+    COMPROMISED = "compromised"
+
+
+class Outcome(StrEnum):
+    COMPLETED = "completed"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    ABANDONED = "abandoned"
+
+
+class Statement(BaseModel):
+    """What every statement carries: its store, author, launch, place in the author's chain, and the author's time.
+
+    `n` counts from 1 within one author and launch and `prev` is the digest of the statement before (replay, omission).
+    Times are microseconds since 1970 UTC; `asserted_at` is the author's and is only displayed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_enum_values=False)
+    noun: ClassVar[str]
+
+    v: Literal[1] = 1
+    store: Annotated[str, Field(pattern=r"^[a-z2-7]{26}$")]
+    author: Name
+    launch: Launch
+    n: Annotated[int, Field(ge=1, le=MAX_SAFE_INT)]
+    prev: OptionalDigest
+    asserted_at: Micros
+
+    @classmethod
+    def build(cls, **fields: Any) -> Self:
+        """The statement of these fields; `InvalidInput` names the first that is not well formed, never its value."""
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            where = error.errors(include_url=False, include_input=False, include_context=False)[0]["loc"]
+            raise InvalidInput(f"`{where[0] if where else cls.noun}` is not well formed") from None
+
+    @classmethod
+    def check(cls, store: str, fields: dict[str, Any]) -> None:
+        """Raise `InvalidInput` if these fields could not be stated, before anything is done for them."""
+        cls.build(store=store, author=OPERATOR_NAME, launch="check", n=1, prev="", asserted_at=0, **fields)
+
+
+class PrincipalRegistered(Statement):
+    """A principal enters; `proof` is its own signature over what is registered (proof of possession, T9)."""
+
+    noun = "principal"
+    name: Name
+    role: Annotated[Role, Field(strict=False)]
+    under: str = ""
+    open_world: bool = False
+    scopes: list[Scope]
+    team: Annotated[str, Field(max_length=64)] = ""
+    version: Annotated[str, Field(max_length=64)] = ""
+    capabilities: list[Annotated[str, Field(max_length=64)]] = []
+    accepts: list[Annotated[str, Field(max_length=128)]] = []
+    public_key: Key
+    proof: Proof
+
+
+class KeyChanged(Statement):
+    """A key is rotated, replaced after loss, retired, or said to be compromised from a log position on (T9)."""
+
+    noun = "key"
+    principal: Name
+    action: Annotated[KeyAction, Field(strict=False)]
+    keyid: Key
+    public_key: Annotated[str, Field(pattern=r"^([A-Za-z0-9_-]{43})?$")] = ""
+    proof: Annotated[str, Field(pattern=r"^([A-Za-z0-9_-]{86})?$")] = ""
+    since: Micros = 0
+
+
+class ToolRegistered(Statement):
+    """A tool, or all whose names begin so, is known: closed or open-world, and how long its results may live."""
+
+    noun = "tool"
+    tool: Annotated[str, Field(pattern=TOOL_PATTERN)]
+    open_world: bool
+    max_ttl_seconds: Micros = 0
+
+
+class ContextReset(Statement):
+    """A fresh continuing context is given to a principal in one scope (T3)."""
+
+    noun = "context"
+    principal: Name
+    scope: Scope
+
+
+class SessionStarted(Statement):
+    noun = "session.started"
+    scope: Scope
+    task: Task
+
+
+class SessionEnded(Statement):
+    """A session ends; hypotheses written in it expire with it, save that `kept` ones go on as questions."""
+
+    noun = "session.ended"
+    session: StatementId
+    outcome: Annotated[Outcome, Field(strict=False)]
+    kept: list[StatementId] = []
+
+
+class Recorded(Statement):
+    """A record is written. Its content lies apart; `content` is the salted digest that commits to it.
+
+    `tool` is the registration (not the tool's own name) that an observation falls under, "" where none does.
+    """
+
+    noun = "record"
+    kind: Annotated[Kind, Field(strict=False)]
+    scope: Scope
+    task: Task
+    session: OptionalId
+    origin: Annotated[Origin, Field(strict=False)]
+    content: Digest
+    verification: Annotated[Verification, Field(strict=False)] = Verification.UNVERIFIED
+    derived_from: list[StatementId] = []
+    evidence: list[StatementId] = []
+    conditions: list[StatementId] = []
+    supersedes: OptionalId = ""
+    answers: OptionalId = ""
+    tool: str = ""
+    ttl_seconds: Micros = 0
+    fetched_at: Micros = 0
+
+
+class Erased(Statement):
+    """The content of a record is destroyed; the record's statement and its place in the log stay."""
+
+    noun = "erasure"
+    record: StatementId
+
+
+KINDS: tuple[type[Statement], ...] = (
+    PrincipalRegistered,
+    KeyChanged,
+    ToolRegistered,
+    ContextReset,
+    SessionStarted,
+    SessionEnded,
+    Recorded,
+    Erased,
+)
+
+
+def payload_type(kind: type[Statement]) -> str:
+    return f"application/vnd.memstore.{kind.noun}.v1+json"
+
+
+_BY_TYPE = {payload_type(kind): kind for kind in KINDS}
+_PREFIX = {Recorded.noun: "m-", SessionStarted.noun: "s-"}
+
+
+def pre_authentication_encoding(kind: str, payload: bytes) -> bytes:
+    """DSSE v1 PAE: what a signature covers, so that a type cannot be swapped for another."""
+    name = kind.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(name), name, len(payload), payload)
+
+
+def payload_of(statement: Statement) -> bytes:
+    return canonical_bytes(statement.model_dump(mode="json"))
+
+
+def parse_statement(kind: str, payload: bytes) -> Statement:
+    """The statement that canonical bytes stand for; anything else raises `IntegrityError` with code `bad_statement`."""
+    model = _BY_TYPE.get(kind)
+    if model is None:
+        raise IntegrityError("The payload type is unknown", code="bad_statement")
+    try:
+        return model.model_validate(parse_canonical(payload))
+    except (ValidationError, MemStoreError) as error:
+        raise IntegrityError("The payload is not a well-formed statement of its type", code="bad_statement") from error
+
+
+def digest_of(kind: str, payload: bytes) -> bytes:
+    """SHA-256 of the PAE: 32 bytes, the identity of what was signed."""
+    return hashlib.sha256(pre_authentication_encoding(kind, payload)).digest()
+
+
+def short_id(prefix: str, digest: bytes) -> str:
+    """`prefix` and the base32 of the first 128 bits of `digest`: 26 characters."""
+    return prefix + base64.b32encode(digest[:16]).decode().rstrip("=").lower()
+
+
+def id_of(statement: Statement, digest: bytes) -> str:
+    """The id by which others name this statement; "" for acts that nobody refers to."""
+    prefix = _PREFIX.get(statement.noun)
+    return short_id(prefix, digest) if prefix else ""
+
+
+def possession_message(*, store: str, name: str, public_key: str) -> bytes:
+    """What a new key signs to show that its owner holds it; bound to store and name, so no proof is used twice."""
+    return pre_authentication_encoding(
+        "application/vnd.memstore.possession.v1+json",
+        canonical_bytes({"store": store, "name": name, "public_key": public_key}),
+    )

@@ -1,0 +1,129 @@
+"""What happened, in order: records, and starts and ends of sessions, across agents (DESIGN 7, `memory_history`).
+
+Events are closed values; a title stands beside one only where reading it lowers nothing. As with every answer, what is
+shown is put on record first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from memstore.core.contexts import Extent
+from memstore.core.labels import Label
+from memstore.core.statements import Recorded, SessionEnded, SessionStarted, parse_statement
+from memstore.cursors import decode_cursor, encode_cursor
+from memstore.errors import InternalError, InvalidInput
+from memstore.moments import Instant, Position, parse_moment
+from memstore.ports import Store, Unit
+from memstore.query import RETRIES, resolve
+from memstore.render import Answer, Budget, timestamp
+from memstore.requests import HistoryRequest
+from memstore.serving import Caller, Served, Shown, disclose, look_up, mark_label, readable
+
+END_OF_LOG = 2**62
+
+
+def history(store: Store, caller: Caller, request: HistoryRequest) -> Answer:
+    """The timeline of a scope, a task, a session or a record, oldest first, in pages."""
+    told = request.model_dump(exclude={"cursor", "max_tokens", "limit"})
+    for _ in range(RETRIES):
+        budget = Budget(request.max_tokens - 20)
+        with store.read() as unit:
+            after, before = _bounds(unit, request)
+            if request.cursor:
+                after = max(after, _position(request.cursor, told))
+            events, shown, last = _events(unit, caller, request, budget, after, before)
+        mark = disclose(store, caller, shown)
+        if mark is not None:
+            next_cursor = encode_cursor(told, "timeline", [last.to_bytes(5, "big")]) if last is not None else ""
+            lowest = min((item.served.label for item in shown), default=Label.TRUSTED)
+            answer = {"events": events, "next_cursor": next_cursor, "mark": mark_label(caller, mark)}
+            return Answer(answer, lowest)
+    raise InternalError("The store kept changing while it was read", code="busy", next_call="Try again.")
+
+
+def _position(text: str, told: object) -> int:
+    cursor = decode_cursor(text, told, ["timeline"])
+    if len(cursor.served) != 1:
+        raise InvalidInput("The cursor is not of this query", code="bad_cursor", next_call="Leave cursor out.")
+    return int.from_bytes(next(iter(cursor.served)), "big")
+
+
+def _bounds(unit: Unit, request: HistoryRequest) -> tuple[int, int]:
+    """(exclusive, exclusive) log positions that the events lie between."""
+    after, before = -1, END_OF_LOG
+    match parse_moment(request.since, "since"):
+        case Position(seq):
+            after = seq
+        case Instant(micros):
+            after = unit.log.size_at(micros - 1) - 1
+    for name in ("until", "as_of"):
+        match parse_moment(getattr(request, name), name):
+            case Position(seq):
+                before = min(before, seq + 1)
+            case Instant(micros):
+                before = min(before, unit.log.size_at(micros))
+    return after, before
+
+
+def _events(
+    unit: Unit, caller: Caller, request: HistoryRequest, budget: Budget, after: int, before: int
+) -> tuple[list[dict[str, Any]], list[Shown], int | None]:
+    positions = unit.retrieval.timeline(
+        caller.scope,
+        task=request.task,
+        session=request.of_session,
+        record=resolve(unit, caller, request.id),
+        after=after,
+        before=before,
+        most=request.limit + 1,
+    )
+    events: list[dict[str, Any]] = []
+    shown: list[Shown] = []
+    for seq in positions:
+        event, served = _event(unit, caller, seq)
+        if len(events) == request.limit or not budget.take(event):
+            return events, shown, int(events[-1]["seq"]) if events else None
+        if served is not None:
+            shown.append(Shown(served, Extent.CONCISE))
+        events.append(event)
+    return events, shown, None
+
+
+def _event(unit: Unit, caller: Caller, seq: int) -> tuple[dict[str, Any], Served | None]:
+    """One event, and the record whose title it shows, if it shows one."""
+    logged = unit.log.entry(seq)
+    if logged is None:
+        raise InternalError("The log has a gap", code="damaged", next_call="Run log verify.")
+    statement = parse_statement(logged.entry.payload_type, logged.payload)
+    event: dict[str, Any] = {"seq": seq, "at": timestamp(logged.entry.logged_at), "author": statement.author}
+    match statement:
+        case SessionStarted():
+            return {**event, "event": "session_started", "task": statement.task}, None
+        case SessionEnded():
+            return {**event, "event": "session_ended", "id": statement.session, "outcome": str(statement.outcome)}, None
+        case Recorded():
+            return _recorded(unit, caller, seq, event)
+        case _:
+            return {**event, "event": statement.noun}, None
+
+
+def _recorded(unit: Unit, caller: Caller, seq: int, event: dict[str, Any]) -> tuple[dict[str, Any], Served | None]:
+    served = look_up(unit, unit.records.id_at(seq), caller.scope)
+    if served is None:
+        return {**event, "event": "recorded", "erased": True}, None
+    state = served.state
+    event |= {
+        "event": "recorded",
+        "id": served.id,
+        "kind": str(state.kind),
+        "label": str(served.label),
+        "status": str(served.status),
+        "task": state.task,
+        "session": state.session,
+        "flags": list(served.flags),
+    }
+    if served.label < Label.ATTRIBUTED:
+        del event["task"]  # the outside may have had a word in it (T11)
+    telling = not served.reasons and served.label >= readable(unit, caller)
+    return ({**event, "title": served.content.title}, served) if telling else (event, None)

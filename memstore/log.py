@@ -1,0 +1,283 @@
+"""The log as evidence: what opening checks, the full audit, checkpoints, proofs, and rebuilding (DESIGN 3.1).
+
+`verify_head` is cheap and runs at every opening; `audit` checks every signature, digest, chain and leaf and replays the
+whole log to see that every label and every projected row is what the rules give. What is found is said as what differs.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from memstore.core.contexts import Disclosure
+from memstore.core.entries import Logged, leaf_of
+from memstore.core.fold import CompromiseKey, fold, judge_entry
+from memstore.core.labels import SignatureState
+from memstore.core.merkle import consistency_proof, inclusion_proof, root_of, verify_consistency, verify_inclusion
+from memstore.core.notes import Checkpoint, verify_checkpoint
+from memstore.core.records import Content, content_digest
+from memstore.core.statements import Erased, Recorded, Statement, id_of, parse_statement
+from memstore.errors import IntegrityError, NotFound
+from memstore.ports import Head, Store, Unit
+from memstore.relabel import relabel_from
+from memstore.serving import signature_state
+from memstore.signing import origin_of_store, store_id
+
+Progress = Callable[[int, int], None]
+MOST_PROBLEMS = 50
+
+
+def silent(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is not as it was logged: where, a stable code, and what differs."""
+
+    seq: int
+    code: str
+    what: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"seq": self.seq, "code": self.code, "what": self.what}
+
+
+def verify_head(unit: Unit) -> Checkpoint | None:
+    """The signed checkpoint that the log agrees with, None for a log without entries; raises `IntegrityError`."""
+    head = unit.log.head()
+    # 1. The store is named by the key that signs its checkpoints.
+    if store_id(head.public_key) != head.store:
+        raise _tampered("the store's id is not that of its checkpoint key")
+    if head.size == 0 and not head.checkpoint:
+        return None
+    # 2. The checkpoint is signed by that key, and is of this log.
+    origin = origin_of_store(head.store)
+    checkpoint = verify_checkpoint(head.checkpoint, origin, head.public_key)
+    # 3. The frontier is what was signed.
+    if checkpoint.size != head.size:
+        raise _tampered(f"the checkpoint is of {checkpoint.size} entries, the log's head of {head.size}")
+    if checkpoint.root != head.frontier.root():
+        raise _tampered("the root of the stored tree is not the one that was signed")
+    # 4. The last entry is there, nothing follows it, and it is the leaf that was hashed.
+    last = unit.log.entry(head.size - 1)
+    if last is None or unit.log.entry(head.size) is not None:
+        raise _tampered(f"the log does not end at entry {head.size - 1}")
+    _verify_last_leaf(head, last)
+    return checkpoint
+
+
+def _verify_last_leaf(head: Head, last: Logged) -> None:
+    leaf = leaf_of(last.entry)
+    if leaf != last.leaf:
+        raise _tampered(f"entry {last.entry.seq} is not what was hashed into the tree")
+    # A tree of odd size has its last leaf as the last root of the frontier.
+    if head.size & 1 and head.frontier.roots[-1] != leaf:
+        raise _tampered(f"entry {last.entry.seq} is not the last leaf of the tree")
+
+
+def _tampered(what: str) -> IntegrityError:
+    return IntegrityError(
+        f"The store was changed outside memstore: {what}",
+        code="tampered",
+        state="It was not opened.",
+        next_call="Run `memstore log verify`, or restore a backup.",
+    )
+
+
+def audit(store: Store, *, against: str = "", progress: Progress = silent) -> dict[str, Any]:
+    """Check everything on a copy: {ok, size, root, checkpoint, problems[{seq, code, what}]}.
+
+    `against` is an older checkpoint of this log, kept elsewhere: that nothing before it was changed or taken away.
+    """
+    with store.copy() as copy:
+        with copy.read() as unit:
+            head = unit.log.head()
+            problems = _head_problems(unit)
+            problems += list(_entry_problems(unit, head.size, progress))
+            leaves = unit.log.leaves(head.size)
+        if root_of(leaves) != head.frontier.root():
+            problems.append(Problem(head.size, "bad_root", "the leaves do not add up to the root that was signed"))
+        if against:
+            problems += _against(against, head, leaves)
+        problems += _replay_problems(copy, progress)
+    return {
+        "ok": not problems,
+        "store": head.store,
+        "size": head.size,
+        "root": base64.b64encode(head.frontier.root()).decode(),
+        "problems": [problem.as_dict() for problem in problems[:MOST_PROBLEMS]],
+        "problems_in_all": len(problems),
+    }
+
+
+def _head_problems(unit: Unit) -> list[Problem]:
+    try:
+        verify_head(unit)
+    except IntegrityError as error:
+        return [Problem(unit.log.head().size, error.code, error.what)]
+    return []
+
+
+def _entry_problems(unit: Unit, size: int, progress: Progress) -> Iterator[Problem]:
+    """Each entry by itself: its place, leaf, signature, chain and content."""
+    chains: dict[tuple[str, str], tuple[int, str]] = {}
+    erased: set[str] = set()
+    without_content: list[tuple[int, str]] = []
+    expected = 0
+    for logged in unit.log.entries():
+        seq = logged.entry.seq
+        if seq != expected:
+            yield Problem(expected, "gap", f"entry {expected} is missing")
+            expected = seq
+        expected += 1
+        if leaf_of(logged.entry) != logged.leaf:
+            yield Problem(seq, "bad_leaf", "the entry is not what was hashed into the tree")
+        if logged.entry.signature is not SignatureState.VALID or signature_state(unit, logged) is not (
+            SignatureState.VALID
+        ):
+            yield Problem(seq, "bad_signature", "the author's signature does not verify")
+        try:
+            statement = parse_statement(logged.entry.payload_type, logged.payload)
+        except IntegrityError as error:
+            yield Problem(seq, error.code, error.what)
+            continue
+        yield from _chain_problems(statement, logged, chains)
+        if isinstance(statement, Erased):
+            erased.add(statement.record)
+        if isinstance(statement, Recorded):
+            stored = unit.contents.get(seq)
+            if stored is None:
+                without_content.append((seq, id_of(statement, logged.entry.digest)))
+            elif content_digest(stored.salt, stored.content) != statement.content:
+                yield Problem(seq, "bad_content", "the content is not what the author signed")
+        progress(seq + 1, size)
+    if expected != size:
+        yield Problem(expected, "gap", f"the log holds {expected} entries, its head says {size}")
+    for seq, record in without_content:
+        if record not in erased:
+            yield Problem(seq, "no_content", "the content is gone, and no erasure says so")
+
+
+def _chain_problems(
+    statement: Statement, logged: Logged, chains: dict[tuple[str, str], tuple[int, str]]
+) -> Iterator[Problem]:
+    place = (statement.author, statement.launch)
+    n, prev = chains.get(place, (0, ""))
+    if (statement.n, statement.prev) != (n + 1, prev):
+        yield Problem(logged.entry.seq, "bad_chain", "it does not follow the author's statement before it")
+    chains[place] = (statement.n, logged.entry.digest.hex())
+
+
+def _against(older: str, head: Head, leaves: list[bytes]) -> list[Problem]:
+    try:
+        before = verify_checkpoint(older, origin_of_store(head.store), head.public_key)
+        if before.size > head.size:
+            return [Problem(head.size, "rolled_back", f"the log once held {before.size} entries")]
+        verify_consistency(
+            old_size=before.size,
+            old_root=before.root,
+            new_size=head.size,
+            new_root=head.frontier.root(),
+            proof=consistency_proof(leaves, before.size),
+        )
+    except IntegrityError as error:
+        return [Problem(0, "inconsistent", f"the older checkpoint is not of the beginning of this log: {error.what}")]
+    return []
+
+
+def _replay_problems(copy: Store, progress: Progress) -> list[Problem]:
+    """Whether labels and projection are what a replay of log and disclosures gives."""
+    with copy.write() as unit:
+        before = unit.projected()
+        problems = list(replay(unit, progress=progress))
+        after = unit.projected()
+    for table in sorted(before):
+        if before[table] != after[table]:
+            problems.append(Problem(-1, "bad_projection", f"table {table} is not what the log gives; run rebuild"))
+    return problems
+
+
+def replay(unit: Unit, *, progress: Progress = silent) -> Iterator[Problem]:
+    """Fold the whole log and its disclosures anew, inside `unit`; yields where an entry is not what the rules give."""
+    disclosures = list(unit.disclosures.replayed())
+    size = unit.log.head().size
+    unit.forget_projection()
+    at = 0
+    for logged in unit.log.entries():
+        entry = logged.entry
+        moment = unit.at(entry.logged_at)
+        # What was shown before an entry was written stands at a position no higher than the entry's.
+        at = _replay_until(moment, disclosures, at, entry.seq)
+        statement = parse_statement(entry.payload_type, logged.payload)
+        if judge_entry(statement, entry.signature, moment.view) != entry.verdict:
+            yield Problem(entry.seq, "bad_label", "the label or its reasons are not what the rules give")
+        context = moment.view.context(statement.launch)
+        if (context.head if context else bytes(32)) != entry.disclosures:
+            yield Problem(entry.seq, "bad_disclosures", "what its context was shown is not what the entry commits to")
+        stored = unit.contents.get(entry.seq) if isinstance(statement, Recorded) else None
+        content = Content.parse(stored.content) if stored else None
+        for change in fold(entry, statement, moment.view):
+            moment.apply(change, content)
+            if isinstance(change, CompromiseKey):
+                relabel_from(moment, change.since)
+        progress(entry.seq + 1, size)
+    _replay_until(unit, disclosures, at, size)
+
+
+def _replay_until(unit: Unit, disclosures: list[tuple[str, Disclosure]], at: int, position: int) -> int:
+    while at < len(disclosures) and disclosures[at][1].position <= position:
+        unit.disclosures.replay(*disclosures[at])
+        at += 1
+    return at
+
+
+def rebuild(store: Store, *, progress: Progress = silent) -> dict[str, Any]:
+    """Make the projection anew from log, contents and disclosures; signatures are checked on the way."""
+    problems: list[Problem] = []
+    with store.write() as unit:
+        size = unit.log.head().size
+        problems += replay(unit, progress=progress)
+        for logged in unit.log.entries():
+            if signature_state(unit, logged) is not SignatureState.VALID:
+                problems.append(Problem(logged.entry.seq, "bad_signature", "the author's signature does not verify"))
+    return {
+        "ok": not problems,
+        "entries": size,
+        "problems": [problem.as_dict() for problem in problems[:MOST_PROBLEMS]],
+    }
+
+
+def checkpoint(store: Store) -> str:
+    """The signed note of the log as it is (C2SP checkpoint); keep it elsewhere to prove later what stood by then."""
+    with store.read() as unit:
+        return unit.log.head().checkpoint
+
+
+def prove(store: Store, record: str) -> dict[str, Any]:
+    """That a record stands in the log: its entry, the path to the root, and the signed checkpoint with that root."""
+    with store.read() as unit:
+        state = unit.view.record(record)
+        if state is None:
+            raise NotFound("There is no record of this id", code="unknown_id", next_call="memory_search finds records.")
+        head = unit.log.head()
+        logged = unit.log.entry(state.seq)
+        if logged is None:
+            raise IntegrityError("The record's entry is missing", code="tampered")
+        proof = inclusion_proof(unit.log.leaves(head.size), state.seq)
+        verify_inclusion(
+            leaf_hash=leaf_of(logged.entry), index=state.seq, size=head.size, proof=proof, root=head.frontier.root()
+        )
+    return {
+        "id": record,
+        "entry": logged.entry.as_leaf(),
+        "payload": base64.b64encode(logged.payload).decode(),
+        "signature": base64.b64encode(logged.signature).decode(),
+        "size": head.size,
+        "index": state.seq,
+        "proof": [base64.b64encode(node).decode() for node in proof],
+        "root": base64.b64encode(head.frontier.root()).decode(),
+        "checkpoint": head.checkpoint,
+    }

@@ -1,0 +1,181 @@
+"""What the verbs ask of a store, as small interfaces over one transaction, and the values they speak in (DESIGN 4).
+
+A `Unit` is one transaction at one moment; all that is read through it belongs together, and all that is applied through
+it lands together or not at all. An adapter implements these and passes their contract suite; nothing above knows which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from memstore.core.contexts import Disclosure
+from memstore.core.entries import Logged
+from memstore.core.fold import Change, RecordState, SessionState, View
+from memstore.core.labels import Label, Source
+from memstore.core.merkle import Frontier
+from memstore.core.policy import KeyState, Principal, Tool
+from memstore.core.records import Content
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where the log ends: its Merkle frontier and the last signed checkpoint."""
+
+    store: str
+    public_key: bytes
+    frontier: Frontier
+    checkpoint: str
+
+    @property
+    def size(self) -> int:
+        return self.frontier.size
+
+
+@dataclass(frozen=True, slots=True)
+class StoredContent:
+    """A record's content as it lies beside the log; the fingerprint finds the same words again."""
+
+    salt: bytes
+    content: bytes
+    fingerprint: bytes
+
+
+class Share(StrEnum):
+    """Which part of a tier: what may be served as it is, or what may not (T4)."""
+
+    IN_FORCE = "in_force"
+    FALLEN = "fallen"
+    ANY = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What an answer may hold. Times are microseconds, positions are log positions; None means unbounded.
+
+    `before` is the log size to look back to, with `now` the time of it; `since_seq` is exclusive, the others inclusive.
+    """
+
+    scope: str
+    now: int
+    task: str = ""
+    kinds: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    author: str = ""
+    before: int | None = None
+    since_seq: int | None = None
+    since_at: int | None = None
+    until_seq: int | None = None
+    until_at: int | None = None
+    include_superseded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The ids of one tier's candidates, best first, and how many there are in all."""
+
+    ids: tuple[str, ...] = ()
+    total: int = 0
+
+
+class Log(Protocol):
+    """The append-only log."""
+
+    def head(self) -> Head: ...
+    def append_entry(self, logged: Logged) -> None: ...
+    def move_head(self, frontier: Frontier, checkpoint: str, logged_at: int) -> None: ...
+    def entry(self, seq: int) -> Logged | None: ...
+    def entries(self, start: int = 0) -> Iterator[Logged]: ...
+    def leaves(self, size: int) -> list[bytes]: ...
+    def size_at(self, micros: int) -> int: ...
+
+
+class Contents(Protocol):
+    """What lies beside the log and can be destroyed."""
+
+    def put(self, seq: int, stored: StoredContent) -> None: ...
+    def get(self, seq: int) -> StoredContent | None: ...
+    def twin(self, fingerprint: bytes) -> str: ...
+
+
+class Registry(Protocol):
+    """Principals, keys and tools by other names than `View` knows them."""
+
+    def principals(self) -> list[Principal]: ...
+    def name_taken(self, name: str) -> bool: ...
+    def key(self, keyid: str) -> KeyState | None: ...
+    def keys_of(self, principal: str) -> list[KeyState]: ...
+    def tools(self) -> list[Tool]: ...
+    def chain(self, author: str, launch: str) -> tuple[int, str]: ...
+    def epoch(self, principal: str, scope: str) -> int: ...
+
+
+class Records(Protocol):
+    """Records and sessions by what they have in common."""
+
+    def id_at(self, seq: int) -> str: ...
+    def named(self, author: str, scope: str, name: str) -> str: ...
+    def of_session(self, session: str) -> list[RecordState]: ...
+    def written_from(self, seq: int) -> Iterator[RecordState]: ...
+    def relabel(self, state: RecordState, label: Label, *, suspect: bool, content: Content | None) -> None: ...
+    def sessions(self, scope: str, *, launch: str = "", most: int) -> list[SessionState]: ...
+    def lease(self, session: str, until: int) -> None: ...
+
+
+class DisclosureLog(Protocol):
+    """Contexts and what they were shown: primary data, append-only."""
+
+    def open_context(self, launch: str, *, principal: str, scope: str) -> None: ...
+    def disclose(self, launch: str, disclosures: list[Disclosure]) -> None: ...
+    def unseen(self, launch: str, disclosures: list[Disclosure]) -> list[Disclosure]: ...
+    def shown_to(self, launch: str) -> Iterator[Source]: ...
+    def remark(self, records: list[int]) -> None: ...
+    def replayed(self) -> Iterator[tuple[str, Disclosure]]: ...
+    def replay(self, launch: str, disclosure: Disclosure) -> None: ...
+
+
+class Retrieval(Protocol):
+    """Candidates of one tier, and a timeline of all."""
+
+    def candidates(self, query: str, wanted: Filter, *, label: Label, share: Share, most: int) -> Found: ...
+    def timeline(
+        self, scope: str, *, task: str, session: str, record: str, after: int, before: int, most: int
+    ) -> list[int]: ...
+
+
+class Unit(Protocol):
+    """One transaction at one moment."""
+
+    @property
+    def now(self) -> int: ...
+    @property
+    def log(self) -> Log: ...
+    @property
+    def contents(self) -> Contents: ...
+    @property
+    def view(self) -> View: ...
+    @property
+    def registry(self) -> Registry: ...
+    @property
+    def records(self) -> Records: ...
+    @property
+    def disclosures(self) -> DisclosureLog: ...
+    @property
+    def retrieval(self) -> Retrieval: ...
+    def apply(self, change: Change, content: Content | None) -> None: ...
+    def at(self, now: int) -> Unit: ...
+    def forget_projection(self) -> None: ...
+    def projected(self) -> dict[str, str]: ...
+
+
+class Store(Protocol):
+    """A durable store: transactions, and what an operator does to it as a whole."""
+
+    def write(self) -> AbstractContextManager[Unit]: ...
+    def read(self) -> AbstractContextManager[Unit]: ...
+    def copy(self) -> AbstractContextManager[Store]: ...
+    def empty_write_ahead_log(self) -> bool: ...
+    def close(self) -> None: ...

@@ -1,0 +1,236 @@
+"""From records to what a model sees: hits, quarantined entries, opened bodies, answers that keep their token budget.
+
+A hit is served as it was written; a quarantined entry holds values of closed types only, so that no byte of untrusted
+content stands in it. Opened bodies are escaped and datamarked here and nowhere else. Four characters count as a token.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import secrets
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from memstore.core.labels import Label
+from memstore.core.statements import OBSERVED
+from memstore.serving import Served
+
+CHARACTERS_PER_TOKEN = 4
+SNIPPET = 280
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Answer(dict[str, Any]):
+    """A result of a verb: a JSON object, and the lowest label of any body in it."""
+
+    def __init__(self, values: dict[str, Any], lowest: Label = Label.TRUSTED) -> None:
+        super().__init__(values)
+        self.lowest = lowest
+
+
+def timestamp(micros: int | None) -> str:
+    """RFC 3339 in UTC with microseconds; "" for none."""
+    if micros is None:
+        return ""
+    try:
+        when = EPOCH + timedelta(microseconds=micros)
+    except OverflowError:
+        return "9999-12-31T23:59:59.999999Z"
+    return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def tokens(value: object) -> int:
+    return -(-len(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) // CHARACTERS_PER_TOKEN)
+
+
+def _posture(served: Served) -> str:
+    if served.reasons:
+        return "quarantine"
+    if served.label is Label.ATTRIBUTED:
+        return "evaluate"
+    return "verify" if served.flags and served.flags != ("relayed",) else "accept"
+
+
+def listing(served: Served, now: int, rank: int = 0) -> dict[str, Any]:
+    """What stands about a record without a word of its text (detail `ids`)."""
+    return {
+        "id": served.id,
+        "kind": str(served.state.kind),
+        "label": str(served.label),
+        "posture": _posture(served),
+        "author": served.state.author,
+        "role": served.role,
+        "task": served.state.task,
+        "session": served.state.session,
+        "verification": served.state.verification,
+        "logged_at": timestamp(served.state.logged_at),
+        "age_seconds": max(0, (now - served.state.logged_at) // 1_000_000),
+        "flags": list(served.flags),
+        "signature": str(served.signature),
+        "score": score(rank),
+    }
+
+
+def score(rank: int) -> int:
+    """A function of the rank alone (T10): a BM25 value would tell of the other records in its tier."""
+    return 1000 * 61 // (60 + rank) if rank > 0 else 0
+
+
+def hit(served: Served, detail: str, now: int, rank: int = 0) -> dict[str, Any]:
+    """A record with its words: `full` has every key, `concise` drops what is empty and shortens body and rationale."""
+    if detail == "ids":
+        return listing(served, now, rank)
+    content = served.content
+    words: dict[str, Any] = {
+        "rationale": content.rationale,
+        "caveats": content.caveats,
+        "confidence": content.confidence,
+        "evidence": content.evidence,
+        "conditions": content.conditions,
+        "alternatives": content.alternatives,
+        "derived_from": list(served.statement.derived_from) if served.statement else [],
+        "data": content.data,
+        "key": content.key,
+    }
+    body = content.body
+    if detail == "concise":
+        words["rationale"] = snippet(content.rationale)
+        body = snippet(content.body)
+        words = {name: value for name, value in words.items() if value not in ("", [], {}, -1)}
+    if served.state.kind in OBSERVED:
+        words |= {"source": content.source, "args": content.args, "expires_at": timestamp(served.state.expires_at)}
+    head = listing(served, now, rank)
+    return {"id": head.pop("id"), "kind": head.pop("kind"), "title": content.title, "body": body, **words, **head}
+
+
+def snippet(text: str) -> str:
+    return text if len(text) <= SNIPPET else text[: SNIPPET - 1].rstrip() + "…"
+
+
+def quarantined_entry(served: Served, ref: str) -> dict[str, Any]:
+    """Closed types only (3.4): nothing that an author of outside content chose."""
+    return {
+        "ref": ref,
+        "reasons": [str(reason) for reason in served.reasons],
+        "origin": str(served.state.origin),
+        "kind": str(served.state.kind),
+        "author": served.state.author,
+        "logged_at": timestamp(served.state.logged_at),
+        "expires_at": timestamp(served.state.expires_at),
+        "bytes": len(served.content.words()),
+        "sha256": served.digest,
+    }
+
+
+@dataclass(slots=True)
+class Budget:
+    """Tokens left for an answer; each section gets what those before it left."""
+
+    left: int
+
+    def take(self, value: object) -> bool:
+        cost = tokens(value) + 1
+        if cost > self.left:
+            return False
+        self.left -= cost
+        return True
+
+    def first_that_fits(self, forms: list[Callable[[], dict[str, Any]]]) -> tuple[int, dict[str, Any]] | None:
+        """The number and value of the first form there is room for, fullest first."""
+        for number, form in enumerate(forms):
+            value = form()
+            if self.take(value):
+                return number, value
+        return None
+
+
+# Characters that a reader does not see, or that change what is seen around them: control, bidi, zero-width, tags.
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+# What chat templates and transcripts use to change who is speaking.
+_ROLE_TOKEN = re.compile(
+    r"<\||\|>|\[/?INST\]|<</?SYS>>|</?(?:s|system|user|assistant|human|tool|function_calls|antml)\b[^>]{0,64}>"
+    r"|^\s*(?:system|user|assistant|human|developer|tool)\s*:|\\u\{",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def escaped(text: str) -> str:
+    """Hidden characters and role tokens made visible as `\\u{hex}`; line ends and tabs stay."""
+    text = _ROLE_TOKEN.sub(lambda match: "".join(_visible(c) if not c.isalnum() else c for c in match[0]), text)
+    return "".join(c if c in "\n\t" or unicodedata.category(c) not in _HIDDEN else _visible(c) for c in text)
+
+
+def _visible(character: str) -> str:
+    return character if character in " \n\t" else f"\\u{{{ord(character):X}}}"
+
+
+def new_marker(text: str) -> str:
+    """A word that does not occur in `text` and could not be guessed by who wrote it."""
+    while True:
+        marker = f"^{secrets.token_hex(3)}^"
+        if marker not in text:
+            return marker
+
+
+def datamarked(text: str, marker: str) -> str:
+    """Every line begins with the marker and every gap between words is one (spotlighting by datamarking)."""
+    return "\n".join(marker + re.sub(r"[ \t]+", marker, line) for line in text.split("\n"))
+
+
+def opened_text(served: Served) -> str:
+    """The words of a record as one text: an observation's body as it came, an agent's record with its parts named."""
+    content = served.content
+    if served.state.kind in OBSERVED:
+        return content.body if content.body or not content.data else json.dumps(content.data, ensure_ascii=False)
+    parts = [content.title, content.body]
+    parts += [f"{name}: {value}" for name, value in (("rationale", content.rationale),) if value]
+    for name, values in (
+        ("caveats", content.caveats),
+        ("alternatives", content.alternatives),
+        ("conditions", content.conditions),
+        ("evidence", content.evidence),
+        ("tags", content.tags),
+    ):
+        if values:
+            parts.append(f"{name}:\n" + "\n".join(f"- {value}" for value in values))
+    if content.data:
+        parts.append("data: " + json.dumps(content.data, ensure_ascii=False))
+    return "\n\n".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A piece of a quarantined body as it may be shown, and the character to go on from (0 at the end)."""
+
+    marker: str
+    body: str
+    next_offset: int
+
+
+def opened(text: str, *, render: str, offset: int, budget: int) -> Opened:
+    """As much of `text` from `offset` on as fits `budget` tokens in this rendering, at least one character."""
+    marker = new_marker(text) if render == "datamarked" else ""
+    size = max(1, budget * CHARACTERS_PER_TOKEN)
+    while True:
+        piece = text[offset : offset + size]
+        body = _rendered(piece, render, marker)
+        if len(json.dumps(body, ensure_ascii=False)) <= budget * CHARACTERS_PER_TOKEN or size <= 1:
+            break
+        size = max(1, size * 3 // 4)
+    end = offset + len(piece)
+    return Opened(marker, body, end if end < len(text) else 0)
+
+
+def _rendered(piece: str, render: str, marker: str) -> str:
+    match render:
+        case "base64":
+            return base64.b64encode(piece.encode()).decode()
+        case "json":
+            return json.dumps(piece)
+        case _:
+            return datamarked(escaped(piece), marker)

@@ -1,0 +1,202 @@
+"""MemStore: the facade, one method per verb of DESIGN 7, for one caller in one context.
+
+Arguments are those of `memstore.requests`, by name or in their order; answers are JSON objects. The caller is fixed
+when the store is opened and judged anew at every call, so a key that is withdrawn stops counting at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Concatenate, Self, TypeVar
+
+from memstore import history, query, recording, sessions
+from memstore.errors import Conflict, Denied, InvalidInput
+from memstore.ports import Store
+from memstore.render import Answer
+from memstore.requests import (
+    GetRequest,
+    HistoryRequest,
+    ObserveRequest,
+    OpenRequest,
+    Request,
+    SearchRequest,
+    SessionEndRequest,
+    SessionStartRequest,
+    WriteRequest,
+)
+from memstore.serving import Caller
+from memstore.signing import Signer, StoreKey
+from memstore.write import Author
+
+R = TypeVar("R", bound=Request)
+Verb = Callable[Concatenate["MemStore", R, ...], Answer]
+
+VERBS: dict[str, type[Request]] = {}
+
+
+def verb(model: type[R]) -> Callable[[Verb[R]], Callable[..., Answer]]:
+    """A method that takes the arguments of `model`, checks them as such, and shows them as its signature."""
+    VERBS[model.verb] = model
+
+    def made(method: Verb[R]) -> Callable[..., Answer]:
+        @functools.wraps(method)
+        def call(self: MemStore, *args: Any, **arguments: Any) -> Answer:
+            names = list(model.model_fields)
+            if len(args) > len(names) or set(names[: len(args)]) & set(arguments):
+                raise InvalidInput(f"{model.verb} was given too many arguments")
+            return method(self, model.parse({**dict(zip(names, args, strict=False)), **arguments}))
+
+        call.__signature__ = _signature(model)  # type: ignore[attr-defined]
+        return call
+
+    return made
+
+
+def _signature(model: type[Request]) -> inspect.Signature:
+    own = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+    for name, field in model.model_fields.items():
+        default = inspect.Parameter.empty if field.is_required() else field.get_default(call_default_factory=True)
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        own.append(inspect.Parameter(name, kind, default=default, annotation=field.annotation))
+    return inspect.Signature(own, return_annotation=Answer)
+
+
+class MemStore:
+    """A store as one principal uses it from one context. Close it, or use it in a `with` block."""
+
+    def __init__(
+        self, store: Store, key: StoreKey, signer: Signer, *, scope: str = "", launch_of: Callable[[str], str]
+    ) -> None:
+        """`launch_of` names the context in a scope; `scope` "" is the principal's first."""
+        self._store = store
+        self._key = key
+        self._signer = signer
+        self._launch_of = launch_of
+        with store.read() as unit:
+            principal = unit.view.principal(signer.name)
+        scopes = principal.scopes if principal else ()
+        self.scope = scope or next(iter(scopes), "")
+        self._caller()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._store.close()
+
+    @property
+    def name(self) -> str:
+        return self._signer.name
+
+    def _caller(self) -> Caller:
+        """The caller as the log says now: registered, with a key that stands, in a scope of its own (T9, T13)."""
+        with self._store.read() as unit:
+            principal = unit.view.principal(self._signer.name)
+            key = unit.registry.key(self._signer.keyid)
+            size = unit.log.head().size
+        if principal is None or key is None or key.principal != principal.name:
+            raise Denied("The caller is not registered in this store", code="unknown_principal")
+        if key.retired is not None or not key.stands_at(size):
+            raise Denied(
+                "The caller's key does not stand",
+                code="key_revoked",
+                next_call="Have the operator rekey this principal.",
+            )
+        if self.scope not in principal.scopes:
+            raise Denied("There is no such scope for this principal", code="unknown_scope")
+        return Caller(Author(self._signer, self._launch_of(self.scope)), principal, self.scope)
+
+    @verb(WriteRequest)
+    def write(self, request: WriteRequest) -> Answer:
+        """Store a record in your own words: {id, status, label, because[], seq, note}."""
+        return recording.write(self._store, self._key, self._renewed(), request)
+
+    @verb(ObserveRequest)
+    def observe(self, request: ObserveRequest) -> Answer:
+        """Store what a tool or the outside said: {id, kind, status, label, because[], expires_at, mark, note}."""
+        return recording.observe(self._store, self._key, self._renewed(), request)
+
+    def write_for(self, task: str, **arguments: Any) -> Answer:
+        """`write` for a named task where no session says it: for imports and the command line."""
+        request = WriteRequest.parse(arguments)
+        return recording.write(self._store, self._key, self._renewed(), request, task=task)
+
+    def observe_for(self, task: str, **arguments: Any) -> Answer:
+        """`observe` for a named task where no session says it."""
+        request = ObserveRequest.parse(arguments)
+        return recording.observe(self._store, self._key, self._renewed(), request, task=task)
+
+    @verb(SearchRequest)
+    def search(self, request: SearchRequest) -> Answer:
+        """What stands for a query: {trusted, attributed, quarantined, mark, note} (DESIGN 3.4)."""
+        return query.search(self._store, self._key, self._renewed(), request)
+
+    @verb(GetRequest)
+    def get(self, request: GetRequest) -> Answer:
+        """Records by id or `key:NAME`: {records[], quarantined[], missing[], mark}."""
+        return query.get(self._store, self._key, self._renewed(), request)
+
+    @verb(OpenRequest)
+    def open(self, request: OpenRequest) -> Answer:
+        """Quarantined bodies, datamarked: {entries[], warning, mark}; lowers the mark."""
+        return query.open_refs(self._store, self._key, self._renewed(), request)
+
+    @verb(HistoryRequest)
+    def history(self, request: HistoryRequest) -> Answer:
+        """What happened, oldest first: {events[], next_cursor}."""
+        return history.history(self._store, self._renewed(), request)
+
+    @verb(SessionStartRequest)
+    def session_start(self, request: SessionStartRequest) -> Answer:
+        """Start a session on a task: {session, expires_at, mark, brief, note}."""
+        self._move_to(request.scope)
+        return sessions.start(self._store, self._key, self._caller(), request)
+
+    @verb(SessionEndRequest)
+    def session_end(self, request: SessionEndRequest) -> Answer:
+        """End a session; its hypotheses expire: {expired[], kept[], problems[], note}."""
+        return sessions.end(self._store, self._key, self._renewed(), request)
+
+    def brief(self, session: str, max_tokens: int = 1500) -> Answer:
+        """The brief of a session of this scope, as the resource `memstore://session/{id}/brief` gives it."""
+        return sessions.brief_again(self._store, self._caller(), session, max_tokens)
+
+    def agents(self) -> list[dict[str, Any]]:
+        """The principals that share this caller's scope: names, roles, and whom they are under."""
+        with self._store.read() as unit:
+            found = [p for p in unit.registry.principals() if self.scope in p.scopes]
+        return [{"name": p.name, "role": str(p.role), "under": p.under, "team": p.team} for p in found]
+
+    def _move_to(self, scope: str) -> None:
+        """Take another scope, which only a context that did nothing yet may: a launch is one context (T3)."""
+        if not scope or scope == self.scope:
+            return
+        before, self.scope = self.scope, scope
+        try:
+            caller = self._caller()
+        except Denied:
+            self.scope = before
+            raise
+        with self._store.read() as unit:
+            context = unit.view.context(caller.launch)
+        if context is not None and context.scope != scope:
+            self.scope = before
+            raise Conflict(
+                "This context belongs to another scope already",
+                code="scope_fixed",
+                next_call="Leave scope out, or start another server for that scope.",
+            )
+
+    def _renewed(self) -> Caller:
+        """The caller, its session's lease extended where a part of it has run."""
+        caller = self._caller()
+        sessions.renew_current(self._store, caller)
+        return caller

@@ -1,0 +1,270 @@
+"""Sessions: a context at work on a task, from a brief to an end that expires its hypotheses (DESIGN 3.6).
+
+A brief is bounded and never lowers a mark: bodies that stand as high as the caller can be told are given, the rest as
+ids. Ending a session says what is left unverified instead of calling it complete.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from memstore.core.contexts import Extent
+from memstore.core.labels import Label, Mark
+from memstore.core.records import Content
+from memstore.core.statements import Kind, Origin, Outcome, Recorded, Role, SessionEnded, SessionStarted, Verification
+from memstore.errors import InternalError, NotFound
+from memstore.ports import Filter, Share, Store, Unit
+from memstore.query import RETRIES
+from memstore.recording import current_session
+from memstore.render import Answer, Budget, snippet, timestamp
+from memstore.requests import SessionEndRequest, SessionStartRequest
+from memstore.serving import Caller, Served, Shown, disclose, ensure_context, look_up, mark_label, readable
+from memstore.signing import StoreKey
+from memstore.write import append
+
+MICROS = 1_000_000
+LEASE_SECONDS = 12 * 3600
+RENEW_AFTER_SECONDS = 600
+MOST_OF_A_KIND = 50
+
+
+def start(store: Store, key: StoreKey, caller: Caller, request: SessionStartRequest) -> Answer:
+    """Start a session on a task and give its brief; a person's or lead's `goal` is stored as the task's intent."""
+    if request.resume_handoff:
+        raise NotFound("`resume_handoff` names no handoff", code="unknown_id", next_call="Leave it out.")
+    with store.write() as unit:
+        ensure_context(unit, caller)
+        written = append(unit, key, caller.author, SessionStarted, {"scope": caller.scope, "task": request.task})
+        until = unit.now + LEASE_SECONDS * MICROS
+        unit.records.lease(written.id, until)
+        note = _store_goal(unit, key, caller, request, written.id)
+    brief, mark, left_out = brief_of(store, caller, task=request.task, session=written.id, tokens=request.max_tokens)
+    if left_out:
+        note = f"{note} {left_out} more did not fit max_tokens; memory_search finds them.".strip()
+    return Answer(
+        {
+            "session": written.id,
+            "expires_at": timestamp(until),
+            "mark": mark_label(caller, mark),
+            "brief": brief,
+            "note": note,
+        },
+        brief_label(brief),
+    )
+
+
+def _store_goal(unit: Unit, key: StoreKey, caller: Caller, request: SessionStartRequest, session: str) -> str:
+    if not request.goal.strip():
+        return ""
+    if caller.principal.role not in (Role.HUMAN, Role.LEAD):
+        return "goal is not stored: a person or a lead writes the task's intent."
+    content = Content(title=snippet(request.goal.strip().split("\n")[0])[:200], body=request.goal)
+    twins = key.fingerprint(author=caller.name, scope=caller.scope, task=request.task, content=content.to_bytes())
+    if unit.contents.twin(twins):
+        return ""
+    fields: dict[str, Any] = {"kind": Kind.INTENT, "scope": caller.scope, "task": request.task, "session": session}
+    append(unit, key, caller.author, Recorded, {**fields, "origin": Origin.AGENT}, content)
+    return ""
+
+
+def renew_current(store: Store, caller: Caller) -> None:
+    """Extend the lease of the caller's session once a part of it has run; a lapsed one stays over."""
+    with store.read() as unit:
+        current = unit.records.sessions(caller.scope, launch=caller.launch, most=1)
+        due = unit.now + (LEASE_SECONDS - RENEW_AFTER_SECONDS) * MICROS
+    if not current or current[0].ended or current[0].expires_at > due:
+        return
+    with store.write() as unit:
+        found = unit.view.session(current[0].id)
+        if found is not None and not found.ended:
+            unit.records.lease(found.id, unit.now + LEASE_SECONDS * MICROS)
+
+
+def end(store: Store, key: StoreKey, caller: Caller, request: SessionEndRequest) -> Answer:
+    """End a session: its hypotheses expire, those in `keep` go on as questions, the summary becomes a finding."""
+    with store.write() as unit:
+        session = current_session(unit, caller, request.session)
+        if session is None:
+            raise NotFound("There is no session to end", code="no_session", next_call="Call session_start first.")
+        ensure_context(unit, caller)
+        own = unit.records.of_session(session.id)
+        guesses = [state.id for state in own if state.kind is Kind.HYPOTHESIS and not state.erased]
+        if any(kept not in guesses for kept in request.keep):
+            raise NotFound(
+                "`keep` names something that is no hypothesis of this session",
+                code="unknown_id",
+                next_call="Name hypotheses of this session by id.",
+            )
+        fields = {"scope": caller.scope, "task": session.task, "session": session.id, "origin": Origin.AGENT}
+        kept = [{"id": i, "question": _as_question(unit, key, caller, i, fields)} for i in dict.fromkeys(request.keep)]
+        if request.summary.strip():
+            title = f"Summary of the session: {request.outcome}"
+            content = Content(title=title, body=request.summary, tags=["session-summary"])
+            append(unit, key, caller.author, Recorded, {**fields, "kind": Kind.FINDING}, content)
+        problems = _problems(unit, session.id, request.outcome)
+        ended = {"session": session.id, "outcome": Outcome(request.outcome), "kept": [one["id"] for one in kept]}
+        append(unit, key, caller.author, SessionEnded, ended)
+    note = f"Ended as {request.outcome}." if not problems else f"Ended as {request.outcome}, with problems: see there."
+    return Answer({"expired": guesses, "kept": kept, "problems": problems, "note": note})
+
+
+def _as_question(unit: Unit, key: StoreKey, caller: Caller, hypothesis: str, fields: dict[str, Any]) -> str:
+    served = look_up(unit, hypothesis, caller.scope)
+    if served is None or served.statement is None:
+        raise NotFound("`keep` names a record that cannot be read", code="unknown_id")
+    content = Content(title=served.content.title, body=served.content.body, tags=served.content.tags)
+    asked = {**fields, "kind": Kind.QUESTION, "derived_from": [hypothesis]}
+    written = append(unit, key, caller.author, Recorded, asked, content)
+    return written.id
+
+
+def _problems(unit: Unit, session: str, outcome: str) -> list[dict[str, Any]]:
+    """What a reader of the outcome should know: a session is not complete that rests on what nobody verified."""
+    if outcome != Outcome.COMPLETED:
+        return []
+    unverified = [
+        state.id
+        for state in unit.records.of_session(session)
+        if state.kind is Kind.FINDING
+        and state.verification is not Verification.VERIFIED
+        and not (state.erased or state.revoked or state.superseded_by)
+    ]
+    if not unverified:
+        return []
+    what = f"{len(unverified)} findings of this session are not verified"
+    return [{"code": "unverified", "what": what, "ids": unverified, "next": "Verify them, or end as partial."}]
+
+
+def brief_of(store: Store, caller: Caller, *, task: str, session: str, tokens: int) -> tuple[dict[str, Any], Mark, int]:
+    """The brief of a task within its budget, the mark after it, and how many items did not fit.
+
+    What goes first: intent, constraints, decisions (those to revisit first), questions, work in flight, what changed.
+    """
+    for _ in range(RETRIES):
+        writer = _Brief(Budget(tokens - 80), caller)
+        with store.read() as unit:
+            brief = writer.written(unit, task, session)
+        mark = disclose(store, caller, writer.shown)
+        if mark is not None:
+            return brief, mark, writer.left_out
+    raise InternalError("The store kept changing while it was read", code="busy", next_call="Try again.")
+
+
+class _Brief:
+    """A brief as it is being filled."""
+
+    def __init__(self, budget: Budget, caller: Caller) -> None:
+        self.budget = budget
+        self.caller = caller
+        self.shown: list[Shown] = []
+        self.left_out = 0
+
+    def written(self, unit: Unit, task: str, session: str) -> dict[str, Any]:
+        constraints = self._of_kind(unit, task, Kind.CONSTRAINT)
+        decisions = sorted(self._of_kind(unit, task, Kind.DECISION), key=lambda s: "needs_revisit" not in s.flags)
+        questions = [s for s in self._of_kind(unit, task, Kind.QUESTION) if s.state.answered_by is None]
+        intents = self._of_kind(unit, task, Kind.INTENT)
+        return {
+            "intent": self._intent(unit, intents),
+            "constraints": self._told(unit, constraints),
+            "decisions": self._told(unit, decisions),
+            "questions": self._told(unit, questions),
+            "in_flight": self._in_flight(unit, task, session),
+            "handoffs": [],
+            "changed": self._changed(unit, task, session),
+        }
+
+    def _of_kind(self, unit: Unit, task: str, kind: Kind) -> list[Served]:
+        wanted = Filter(scope=self.caller.scope, now=unit.now, task=task, kinds=(kind,))
+        found: list[Served] = []
+        for label in (Label.TRUSTED, Label.ATTRIBUTED):
+            ids = unit.retrieval.candidates("", wanted, label=label, share=Share.IN_FORCE, most=MOST_OF_A_KIND).ids
+            served = (look_up(unit, record, self.caller.scope) for record in ids)
+            found += [one for one in served if one is not None and not one.reasons]
+        return found
+
+    def _told(self, unit: Unit, found: list[Served]) -> list[dict[str, Any]]:
+        items = []
+        for served in found:
+            item: dict[str, Any] = {"id": served.id, "label": str(served.label), "author": served.state.author}
+            if served.flags:
+                item["flags"] = list(served.flags)
+            telling = served.label >= readable(unit, self.caller)
+            if telling:
+                content = served.content
+                words = {"title": content.title, "body": snippet(content.body), "rationale": snippet(content.rationale)}
+                item |= {name: value for name, value in words.items() if value}
+                item |= {"caveats": content.caveats} if content.caveats else {}
+            if not self.budget.take(item):
+                self.left_out += 1
+                continue
+            if telling:
+                self.shown.append(Shown(served, Extent.CONCISE))
+            items.append(item)
+        return items
+
+    def _intent(self, unit: Unit, intents: list[Served]) -> dict[str, Any]:
+        """The newest intent, verbatim: it is at most 4 KiB, and goes in whatever the budget."""
+        told = [served for served in intents if served.label >= readable(unit, self.caller)]
+        if not told:
+            return {"id": intents[0].id} if intents else {}
+        newest = max(told, key=lambda served: served.state.seq)
+        item = {
+            "id": newest.id,
+            "text": newest.content.body,
+            "author": newest.state.author,
+            "label": str(newest.label),
+            "flags": list(newest.flags),
+        }
+        self.budget.take(item)
+        self.shown.append(Shown(newest, Extent.FULL))
+        return item
+
+    def _in_flight(self, unit: Unit, task: str, session: str) -> list[dict[str, Any]]:
+        items = []
+        for other in unit.records.sessions(self.caller.scope, most=MOST_OF_A_KIND):
+            if other.ended or other.task != task or other.id == session:
+                continue
+            item = {"session": other.id, "principal": other.principal, "started_at": timestamp(other.started_at)}
+            if self.budget.take(item):
+                items.append(item)
+        return items
+
+    def _changed(self, unit: Unit, task: str, session: str) -> list[dict[str, Any]]:
+        """Records of the task that others wrote since this principal's last session in the scope began."""
+        mine = [
+            other
+            for other in unit.records.sessions(self.caller.scope, most=MOST_OF_A_KIND)
+            if other.principal == self.caller.name and other.id != session
+        ]
+        if not mine:
+            return []
+        wanted = Filter(scope=self.caller.scope, now=unit.now, task=task, since_at=mine[0].started_at)
+        items = []
+        for label in (Label.TRUSTED, Label.ATTRIBUTED):
+            found = unit.retrieval.candidates("", wanted, label=label, share=Share.IN_FORCE, most=MOST_OF_A_KIND)
+            for record in found.ids:
+                state = unit.view.record(record)
+                if state is None or state.author == self.caller.name:
+                    continue
+                item = {"id": state.id, "kind": str(state.kind), "author": state.author, "label": str(state.label)}
+                if self.budget.take(item):
+                    items.append(item)
+        return items
+
+
+def brief_label(brief: dict[str, Any]) -> Label:
+    """The lowest label of any words in a brief."""
+    told = [brief["intent"], *brief["constraints"], *brief["decisions"], *brief["questions"]]
+    labels = [Label.named(item["label"]) for item in told if "title" in item or "text" in item]
+    return min(labels, default=Label.TRUSTED)
+
+
+def brief_again(store: Store, caller: Caller, session: str, tokens: int) -> Answer:
+    """The brief of a session of this scope, given anew."""
+    with store.read() as unit:
+        found = unit.view.session(session)
+    if found is None or found.scope != caller.scope:
+        raise NotFound("There is no session of this id", code="unknown_id", next_call="Call session_start.")
+    brief, mark, _ = brief_of(store, caller, task=found.task, session=session, tokens=tokens)
+    return Answer({"session": session, "brief": brief, "mark": mark_label(caller, mark)}, brief_label(brief))

@@ -1,0 +1,181 @@
+"""Keys on disk and what is signed with them (DESIGN T3, T9).
+
+A key file is readable by its owner only and is refused otherwise; keys of people and operators are encrypted with a
+passphrase that is asked for on a terminal, never taken from the environment. The store's own key signs checkpoints, and
+the secrets for fingerprints and refs are derived from it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from memstore.core.canonical import canonical_bytes
+from memstore.core.keys import thumbprint
+from memstore.core.merkle import Frontier
+from memstore.core.notes import Checkpoint, checkpoint_text, format_note
+from memstore.core.statements import possession_message, short_id
+from memstore.errors import Denied, InvalidInput, NotFound
+
+STORE_KEY = "@store"
+MIN_PASSPHRASE = 8
+AskPassphrase = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A private key in use; `name` is the principal it speaks for."""
+
+    name: str
+    private: Ed25519PrivateKey
+
+    @classmethod
+    def generate(cls, name: str) -> Signer:
+        return cls(name, Ed25519PrivateKey.generate())
+
+    @property
+    def public(self) -> bytes:
+        return self.private.public_key().public_bytes_raw()
+
+    @property
+    def keyid(self) -> str:
+        return thumbprint(self.public)
+
+    def sign(self, message: bytes) -> bytes:
+        return self.private.sign(message)
+
+    def prove_possession(self, store: str) -> bytes:
+        """The signature by which a new key shows that its owner holds it."""
+        return self.sign(possession_message(store=store, name=self.name, public_key=encode(self.public)))
+
+
+def encode(data: bytes) -> str:
+    """base64url without padding."""
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+class StoreKey:
+    """The key of the store itself: checkpoints, fingerprints of content, and sealed refs."""
+
+    def __init__(self, signer: Signer) -> None:
+        self.signer = signer
+        self.store = store_id(signer.public)
+        self._fingerprints = self._derived(b"memstore fingerprints v1")
+        self._refs = ChaCha20Poly1305(self._derived(b"memstore refs v1"))
+
+    def _derived(self, purpose: bytes) -> bytes:
+        raw = self.signer.private.private_bytes_raw()
+        return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=purpose).derive(raw)
+
+    def checkpoint(self, frontier: Frontier) -> str:
+        """The signed note that commits to the log as it is with this frontier."""
+        origin = origin_of_store(self.store)
+        text = checkpoint_text(Checkpoint(origin, frontier.size, frontier.root()))
+        return format_note(text, origin, self.signer.public, self.signer.sign(text.encode()))
+
+    def fingerprint(self, *, author: str, scope: str, task: str, content: bytes) -> bytes:
+        """What finds the same words by the same author again, and says nothing without this key (32 bytes)."""
+        named = canonical_bytes([author, scope, task, hashlib.sha256(content).hexdigest()], nfc=False)
+        return hmac.digest(self._fingerprints, named, "sha256")
+
+    def seal(self, told: bytes, bound_to: bytes) -> str:
+        """A random-looking ref for `told` that opens only where it is bound to."""
+        nonce = secrets.token_bytes(12)
+        return "r-" + encode(nonce + self._refs.encrypt(nonce, told, bound_to))
+
+    def unseal(self, ref: str, bound_to: bytes) -> bytes:
+        """What was sealed; `NotFound` for everything that was not sealed here, for this."""
+        try:
+            raw = base64.urlsafe_b64decode(ref.removeprefix("r-") + "==")
+            return self._refs.decrypt(raw[:12], raw[12:], bound_to)
+        except (InvalidTag, ValueError):
+            raise NotFound(
+                "A ref is unknown here", code="unknown_ref", next_call="Search again; refs are of one context."
+            ) from None
+
+
+def store_id(public: bytes) -> str:
+    """A store is named by the key that signs its checkpoints: 26 base32 characters."""
+    return short_id("", hashlib.sha256(b"memstore store v1\n" + public).digest())
+
+
+def origin_of_store(store: str) -> str:
+    return f"memstore/{store}"
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """The key files of one store, one per principal, in a folder that only its owner can read."""
+
+    folder: Path
+
+    def path(self, name: str) -> Path:
+        return self.folder / f"{name}.key"
+
+    def has(self, name: str) -> bool:
+        return self.path(name).exists()
+
+    def save(self, signer: Signer, passphrase: str | None, *, replace: bool = False) -> Path:
+        """Write a key file, mode 0600 from its first byte on; an existing one is replaced only when asked."""
+        if passphrase is not None and len(passphrase) < MIN_PASSPHRASE:
+            raise InvalidInput(f"A passphrase has at least {MIN_PASSPHRASE} characters", code="weak_passphrase")
+        protection: serialization.KeySerializationEncryption = serialization.NoEncryption()
+        if passphrase is not None:
+            protection = serialization.BestAvailableEncryption(passphrase.encode())
+        pem = signer.private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        target = self.path(signer.name)
+        if target.exists() and not replace:
+            raise InvalidInput("A key file of that name is there already", code="key_exists")
+        fresh = target.with_suffix(f".{secrets.token_hex(4)}.new")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(pem)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(target)
+        return target
+
+    def load(self, name: str, ask: AskPassphrase | None = None) -> Signer:
+        """The signer of `name`; asks for a passphrase where the key has one."""
+        path = self.path(name)
+        if not path.is_file():
+            raise NotFound(
+                "There is no key for this principal here", code="no_key", next_call="Run `memstore agent add` first."
+            )
+        if path.stat().st_mode & 0o077:
+            raise Denied(
+                "The key file can be read by others", code="key_exposed", next_call=f"Run chmod 600 on {path.name}."
+            )
+        pem = path.read_bytes()
+        passphrase = None
+        if b"ENCRYPTED" in pem.split(b"\n", 1)[0]:
+            passphrase = self._asked(name, ask)
+        try:
+            private = serialization.load_pem_private_key(pem, passphrase)
+        except (ValueError, TypeError) as error:
+            raise Denied("The key cannot be unlocked", code="key_locked", next_call="Check the passphrase.") from error
+        if not isinstance(private, Ed25519PrivateKey):
+            raise Denied("The key file holds no Ed25519 key", code="bad_key")
+        return Signer(name, private)
+
+    def _asked(self, name: str, ask: AskPassphrase | None) -> bytes:
+        if ask is None:
+            raise Denied(
+                "This key has a passphrase, and there is no terminal to ask for it",
+                code="key_locked",
+                next_call="Run the command in a terminal.",
+            )
+        return ask(f"Passphrase for {name}: ").encode()

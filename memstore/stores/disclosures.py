@@ -1,0 +1,96 @@
+"""What every context was shown, as tables (ports.DisclosureLog): primary, append-only, hash-chained per context.
+
+The same body shown again at no greater extent adds nothing. The mark and the chain's head stand beside the context, so
+that a label never has to walk its history.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+
+from memstore.core.contexts import ContextState, Disclosure, Extent, after
+from memstore.core.labels import STALE, Label, Source, Status, mark_of
+from memstore.stores.lookups import context_from, record_from
+from memstore.stores.sql import QUERIES
+
+
+class DisclosureTables:
+    """Contexts and what they were shown, inside one transaction."""
+
+    def __init__(self, conn: sqlite3.Connection, now: int) -> None:
+        self.conn = conn
+        self.now = now
+
+    def open_context(self, launch: str, *, principal: str, scope: str) -> None:
+        self.conn.execute(QUERIES["open_context"], (launch, principal, scope, bytes(32)))
+
+    def disclose(self, launch: str, disclosures: list[Disclosure]) -> None:
+        """Add what is new; the context must be open."""
+        no, context = self._context(launch)
+        for disclosure in disclosures:
+            if self._is_new(no, disclosure):
+                context = self._add(no, context, disclosure)
+        self._move(no, context)
+
+    def unseen(self, launch: str, disclosures: list[Disclosure]) -> list[Disclosure]:
+        """Those that would add something; all of them where the context is not open yet."""
+        row = self.conn.execute(QUERIES["context"], (launch,)).fetchone()
+        return disclosures if row is None else [d for d in disclosures if self._is_new(row["no"], d)]
+
+    def shown_to(self, launch: str) -> Iterator[Source]:
+        """What this context was shown, in order, each as it stands now."""
+        for (record,) in self.conn.execute(QUERIES["shown_to"], (launch,)).fetchall():
+            yield self._source(record)
+
+    def remark(self, records: list[int]) -> None:
+        """Compute again the marks of all contexts that were shown one of these records, from current labels."""
+        launches = {row[0] for seq in records for row in self.conn.execute(QUERIES["launches_shown"], (seq,))}
+        for launch in sorted(launches):
+            no, context = self._context(launch)
+            self._move(no, replace(context, mark=mark_of(self.shown_to(launch))))
+
+    def replayed(self) -> Iterator[tuple[str, Disclosure]]:
+        """(launch, disclosure) of all, by position: what a replay has to apply before the entry there."""
+        for row in self.conn.execute(QUERIES["disclosures_by_position"]).fetchall():
+            status = Status.EXPIRED if row["stale"] else Status.IN_FORCE
+            source = Source(row["record_id"], Label(row["label"]), status)
+            yield row["launch"], Disclosure(row["record"], row["position"], row["at"], source, Extent(row["detail"]))
+
+    def replay(self, launch: str, disclosure: Disclosure) -> None:
+        """Apply a stored disclosure again to its context's state, with the record as the replay has it now."""
+        no, context = self._context(launch)
+        mark = context.mark.after(self._source(disclosure.record))
+        self._move(no, replace(after(context, disclosure), mark=mark))
+
+    def _context(self, launch: str) -> tuple[int, ContextState]:
+        row = self.conn.execute(QUERIES["context"], (launch,)).fetchone()
+        return row["no"], context_from(row)
+
+    def _source(self, seq: int) -> Source:
+        row = self.conn.execute(QUERIES["record_at"], (seq,)).fetchone()
+        # T12: what the store does not have is worth nothing.
+        return record_from(row, self.now).source(self.now) if row else Source("", Label.UNTRUSTED, Status.IN_FORCE)
+
+    def _is_new(self, no: int, disclosure: Disclosure) -> bool:
+        seen = self.conn.execute(QUERIES["seen"], (disclosure.record, no)).fetchone()[0]
+        return seen is None or seen < disclosure.extent
+
+    def _add(self, no: int, context: ContextState, disclosure: Disclosure) -> ContextState:
+        values = (
+            no,
+            context.shown + 1,
+            disclosure.record,
+            disclosure.position,
+            disclosure.at,
+            disclosure.source.label,
+            disclosure.extent,
+            disclosure.source.status in STALE,
+        )
+        self.conn.execute(QUERIES["put_disclosure"], values)
+        return after(context, disclosure)
+
+    def _move(self, no: int, context: ContextState) -> None:
+        values = (context.shown, context.head, context.mark.label, context.mark.witness, context.stale, no)
+        self.conn.execute(QUERIES["move_context"], values)

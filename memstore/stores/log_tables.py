@@ -1,0 +1,106 @@
+"""The log and the content beside it, as tables (ports.Log, ports.Contents).
+
+Rows are handed out as they lie; whether they verify is for `memstore.serving` and `memstore.log` to find out.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+
+from memstore.core.entries import Entry, Logged
+from memstore.core.labels import Cause, CauseCode, Label, SignatureState, Verdict
+from memstore.core.merkle import Frontier
+from memstore.core.statements import digest_of
+from memstore.ports import Head, StoredContent
+from memstore.stores.sql import QUERIES
+
+
+def _verdict(label: int, because: str) -> Verdict:
+    causes = [Cause(CauseCode(c["code"]), Label.named(c["label"]), c.get("id", "")) for c in json.loads(because)]
+    return Verdict(Label(label), tuple(causes))
+
+
+def logged_from(row: sqlite3.Row) -> Logged:
+    entry = Entry(
+        seq=row["seq"],
+        logged_at=row["logged_at"],
+        payload_type=row["payload_type"],
+        digest=digest_of(row["payload_type"], row["payload"]),
+        keyid=row["keyid"],
+        signature=SignatureState(row["signature_state"]),
+        verdict=_verdict(row["label"], row["because"]),
+        disclosures=row["disclosures"],
+    )
+    return Logged(entry, row["payload"], row["signature"], row["leaf"])
+
+
+class LogTables:
+    """The log inside one transaction."""
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self.conn = conn
+
+    def head(self) -> Head:
+        row = self.conn.execute(QUERIES["head"]).fetchone()
+        roots = row["frontier"]
+        hashes = tuple(roots[i : i + 32] for i in range(0, len(roots), 32))
+        return Head(row["id"], row["public_key"], Frontier(row["size"], hashes), row["checkpoint"])
+
+    def append_entry(self, logged: Logged) -> None:
+        entry = logged.entry
+        because = json.dumps([cause.as_dict() for cause in entry.verdict.because])
+        self.conn.execute(
+            QUERIES["append_entry"],
+            (
+                entry.seq,
+                entry.logged_at,
+                entry.payload_type,
+                logged.payload,
+                entry.keyid,
+                logged.signature,
+                entry.signature,
+                entry.verdict.label,
+                because,
+                entry.disclosures,
+                logged.leaf,
+            ),
+        )
+
+    def move_head(self, frontier: Frontier, checkpoint: str, logged_at: int) -> None:
+        values = (frontier.size, b"".join(frontier.roots), checkpoint, logged_at)
+        self.conn.execute(QUERIES["move_head"], values)
+
+    def entry(self, seq: int) -> Logged | None:
+        row = self.conn.execute(QUERIES["entry"], (seq,)).fetchone()
+        return logged_from(row) if row else None
+
+    def entries(self, start: int = 0) -> Iterator[Logged]:
+        return map(logged_from, self.conn.execute(QUERIES["entries_from"], (start,)))
+
+    def leaves(self, size: int) -> list[bytes]:
+        return [row[0] for row in self.conn.execute(QUERIES["leaves"], (size,))]
+
+    def size_at(self, micros: int) -> int:
+        """How many entries there were at that time, those of that very microsecond included."""
+        return int(self.conn.execute(QUERIES["size_at"], (micros,)).fetchone()[0])
+
+
+class ContentTable:
+    """Contents inside one transaction; an erased one is not there."""
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self.conn = conn
+
+    def put(self, seq: int, stored: StoredContent) -> None:
+        self.conn.execute(QUERIES["put_content"], (seq, stored.salt, stored.content, stored.fingerprint))
+
+    def get(self, seq: int) -> StoredContent | None:
+        row = self.conn.execute(QUERIES["content"], (seq,)).fetchone()
+        return StoredContent(row["salt"], row["content"], row["fingerprint"]) if row else None
+
+    def twin(self, fingerprint: bytes) -> str:
+        """The id of the newest record with this fingerprint of author, scope, task and content, or ""."""
+        row = self.conn.execute(QUERIES["twin"], (fingerprint,)).fetchone()
+        return row["id"] if row else ""

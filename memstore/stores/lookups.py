@@ -1,0 +1,206 @@
+"""The projection as one transaction sees it: the view that rules are judged against, registry, records and sessions.
+
+Everything is judged at the transaction's `now`, so that one answer never mixes two moments (core.fold.View,
+ports.Registry, ports.Records).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+
+from memstore.core.contexts import ContextState
+from memstore.core.fold import RecordState, SessionState
+from memstore.core.labels import Label, Mark, Source
+from memstore.core.policy import KeyState, Principal, Tool
+from memstore.core.records import Content
+from memstore.core.statements import Kind, Origin, Role, Verification
+from memstore.stores.projection import relabel_record
+from memstore.stores.sql import QUERIES
+
+
+def _principal_from(row: sqlite3.Row) -> Principal:
+    return Principal(
+        name=row["name"],
+        role=Role(row["role"]),
+        under=row["under"],
+        open_world=bool(row["open_world"]),
+        scopes=tuple(json.loads(row["scopes"])),
+        team=row["team"],
+        version=row["version"],
+        capabilities=tuple(json.loads(row["capabilities"])),
+        accepts=tuple(json.loads(row["accepts"])),
+    )
+
+
+def _key_from(row: sqlite3.Row) -> KeyState:
+    return KeyState(row["keyid"], row["principal"], row["public"], row["added"], row["retired"], row["compromised"])
+
+
+def _tool_from(row: sqlite3.Row) -> Tool:
+    return Tool(row["pattern"], bool(row["open_world"]), row["max_ttl_seconds"])
+
+
+def context_from(row: sqlite3.Row) -> ContextState:
+    return ContextState(
+        launch=row["launch"],
+        principal=row["principal"],
+        scope=row["scope"],
+        shown=row["shown"],
+        head=row["head"],
+        mark=Mark(Label(row["mark"]), row["witness"]),
+        stale=bool(row["stale"]),
+    )
+
+
+def record_from(row: sqlite3.Row, now: int) -> RecordState:
+    """A row of the `record` queries; a hypothesis lapses with its session, whether that ended or died."""
+    lapsed = False
+    if row["kind"] == Kind.HYPOTHESIS:
+        ended = row["ended_at"] is not None and now >= row["ended_at"]
+        lapsed = ended or row["until"] is None or now >= row["until"]
+    return RecordState(
+        id=row["id"],
+        seq=row["seq"],
+        kind=Kind(row["kind"]),
+        author=row["author"],
+        scope=row["scope"],
+        task=row["task"],
+        session=row["session"],
+        launch=row["launch"],
+        label=Label(row["label"]),
+        logged_at=row["logged_at"],
+        expires_at=row["expires_at"],
+        shown=row["shown"],
+        verification=Verification(row["verification"]),
+        origin=Origin(row["origin"]),
+        stale_inputs=bool(row["stale_inputs"]),
+        needs_revisit=bool(row["needs_revisit"]),
+        superseded_by=row["superseded_by"],
+        answered_by=row["answered_by"],
+        revoked=bool(row["revoked"]),
+        suspect=bool(row["suspect"]),
+        erased=bool(row["erased"]),
+        lapsed=lapsed,
+    )
+
+
+def _session_from(row: sqlite3.Row, now: int) -> SessionState:
+    over = row["ended_seq"] is not None or row["until"] is None or now >= row["until"]
+    return SessionState(
+        id=row["id"],
+        principal=row["principal"],
+        launch=row["launch"],
+        scope=row["scope"],
+        task=row["task"],
+        started_at=row["started_at"],
+        expires_at=row["until"] or row["started_at"],
+        ended=over,
+        closed=row["ended_seq"] is not None,
+    )
+
+
+class Lookups:
+    """`core.fold.View`: the store just before the next entry."""
+
+    def __init__(self, conn: sqlite3.Connection, now: int) -> None:
+        self.conn = conn
+        self.now = now
+
+    def _one(self, query: str, *arguments: object) -> sqlite3.Row | None:
+        found: sqlite3.Row | None = self.conn.execute(QUERIES[query], arguments).fetchone()
+        return found
+
+    def principal(self, name: str) -> Principal | None:
+        """The principal of exactly this name; names that differ only in case are taken, but are not the same."""
+        row = self._one("principal", name)
+        return _principal_from(row) if row and row["name"] == name else None
+
+    def tool(self, pattern: str) -> Tool | None:
+        row = self._one("tool", pattern)
+        return _tool_from(row) if row else None
+
+    def record(self, record: str) -> RecordState | None:
+        row = self._one("record", record)
+        return record_from(row, self.now) if row else None
+
+    def source(self, record: str) -> Source | None:
+        state = self.record(record)
+        return state.source(self.now) if state else None
+
+    def context(self, launch: str) -> ContextState | None:
+        row = self._one("context", launch)
+        return context_from(row) if row else None
+
+    def session(self, session: str) -> SessionState | None:
+        row = self._one("session", session)
+        return _session_from(row, self.now) if row else None
+
+
+class RegistryTables:
+    """Principals, keys and tools."""
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self.conn = conn
+
+    def principals(self) -> list[Principal]:
+        return [_principal_from(row) for row in self.conn.execute(QUERIES["principals"])]
+
+    def name_taken(self, name: str) -> bool:
+        return self.conn.execute(QUERIES["principal"], (name,)).fetchone() is not None
+
+    def key(self, keyid: str) -> KeyState | None:
+        row = self.conn.execute(QUERIES["key"], (keyid,)).fetchone()
+        return _key_from(row) if row else None
+
+    def keys_of(self, principal: str) -> list[KeyState]:
+        return [_key_from(row) for row in self.conn.execute(QUERIES["keys_of"], (principal,))]
+
+    def tools(self) -> list[Tool]:
+        return [_tool_from(row) for row in self.conn.execute(QUERIES["tools"])]
+
+    def chain(self, author: str, launch: str) -> tuple[int, str]:
+        """(n, digest) of the author's last statement in this launch; (0, "") before the first."""
+        row = self.conn.execute(QUERIES["chain"], (author, launch)).fetchone()
+        return (row["n"], row["prev"]) if row else (0, "")
+
+    def epoch(self, principal: str, scope: str) -> int:
+        row = self.conn.execute(QUERIES["epoch"], (principal, scope)).fetchone()
+        return row["epoch"] if row else 0
+
+
+class RecordTables:
+    """Records and sessions by what they have in common."""
+
+    def __init__(self, conn: sqlite3.Connection, now: int) -> None:
+        self.conn = conn
+        self.now = now
+
+    def id_at(self, seq: int) -> str:
+        row = self.conn.execute(QUERIES["id_at"], (seq,)).fetchone()
+        return row["id"] if row else ""
+
+    def named(self, author: str, scope: str, name: str) -> str:
+        """The id of the record that `author` calls `name` in `scope`, or ""."""
+        row = self.conn.execute(QUERIES["named"], (author, scope, name)).fetchone()
+        return row["id"] if row else ""
+
+    def of_session(self, session: str) -> list[RecordState]:
+        return [record_from(row, self.now) for row in self.conn.execute(QUERIES["records_of_session"], (session,))]
+
+    def written_from(self, seq: int) -> Iterator[RecordState]:
+        """Records from position `seq` on, in order, each as it stands when it is reached."""
+        for (record_seq,) in self.conn.execute(QUERIES["record_seqs_from"], (seq,)).fetchall():
+            yield record_from(self.conn.execute(QUERIES["record_at"], (record_seq,)).fetchone(), self.now)
+
+    def relabel(self, state: RecordState, label: Label, *, suspect: bool, content: Content | None) -> None:
+        relabel_record(self.conn, state=state, label=label, suspect=suspect, content=content)
+
+    def sessions(self, scope: str, *, launch: str = "", most: int) -> list[SessionState]:
+        """Sessions of a scope, or of one launch in it, newest first."""
+        values = {"scope": scope, "launch": launch, "most": most}
+        return [_session_from(row, self.now) for row in self.conn.execute(QUERIES["sessions_in_scope"], values)]
+
+    def lease(self, session: str, until: int) -> None:
+        self.conn.execute(QUERIES["lease"], (session, until))

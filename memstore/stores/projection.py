@@ -1,0 +1,190 @@
+"""How each change of `core.fold` lands in the tables.
+
+Every change is one small statement inside the transaction that appends the entry, so log and projection never part. The
+full-text tables hold a record's words under its tier only; moving a record to another tier moves its words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from typing import assert_never
+
+from memstore.core.fold import (
+    Answer,
+    Change,
+    CompromiseKey,
+    EndSession,
+    EraseContent,
+    ExtendChain,
+    FreshContext,
+    NeedsRevisit,
+    PutKey,
+    PutPrincipal,
+    PutRecord,
+    PutSession,
+    PutTool,
+    RecordState,
+    RetireKey,
+    Supersede,
+)
+from memstore.core.labels import Label
+from memstore.core.policy import KeyState, Principal
+from memstore.core.records import Content
+from memstore.stores.sql import QUERIES
+
+WORDS = {label: f"words_{label}" for label in Label}
+PROJECTED = ("chains", "principals", "keys", "tools", "epochs", "sessions", "records", "links", "tags", "names")
+
+
+def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> None:
+    """Carry one change out. `content` is that of the record being written, None where it is erased or not a record."""
+    match change:
+        case PutPrincipal(principal, key):
+            _put_principal(conn, principal, key)
+        case PutKey(key):
+            _put_key(conn, key)
+        case RetireKey(keyid, seq):
+            conn.execute(QUERIES["retire_key"], (seq, keyid))
+        case CompromiseKey(keyid, since):
+            conn.execute(QUERIES["compromise_key"], {"since": since, "keyid": keyid})
+            conn.execute(QUERIES["revoke_records"], {"since": since, "keyid": keyid})
+            # T8: what was replaced or answered stays so only while the successor stands.
+            conn.execute(QUERIES["unsupersede_by_revoked"])
+            conn.execute(QUERIES["unanswer_by_revoked"])
+        case PutTool(tool):
+            conn.execute(QUERIES["put_tool"], (tool.pattern, tool.open_world, tool.max_ttl_seconds))
+        case FreshContext(principal_name, scope):
+            conn.execute(QUERIES["next_epoch"], (principal_name, scope))
+        case PutSession(s, seq):
+            values = (s.id, seq, s.principal, s.launch, s.scope, s.task, s.started_at)
+            conn.execute(QUERIES["put_session"], values)
+        case EndSession(session, seq, at, outcome):
+            conn.execute(QUERIES["end_session"], (seq, at, outcome, session))
+        case PutRecord():
+            _put_record(conn, change, content)
+        case Supersede(record, by):
+            conn.execute(QUERIES["supersede"], (by, record))
+            conn.execute(QUERIES["revisit_those_contingent_on"], (record,))
+        case NeedsRevisit(record):
+            conn.execute(QUERIES["needs_revisit"], (record,))
+        case Answer(question, by):
+            conn.execute(QUERIES["answer"], (by, question))
+        case EraseContent(record):
+            _erase(conn, record)
+        case ExtendChain(author, launch, n, digest):
+            conn.execute(QUERIES["extend_chain"], (author, launch, n, digest))
+        case _:
+            assert_never(change)
+
+
+def _put_principal(conn: sqlite3.Connection, principal: Principal, key: KeyState) -> None:
+    conn.execute(
+        QUERIES["put_principal"],
+        (
+            principal.name,
+            principal.role,
+            principal.under,
+            principal.open_world,
+            json.dumps(principal.scopes),
+            principal.team,
+            principal.version,
+            json.dumps(principal.capabilities),
+            json.dumps(principal.accepts),
+            key.added,
+        ),
+    )
+    _put_key(conn, key)
+
+
+def _put_key(conn: sqlite3.Connection, key: KeyState) -> None:
+    conn.execute(QUERIES["put_key"], (key.keyid, key.principal, key.public, key.added))
+
+
+def _put_record(conn: sqlite3.Connection, change: PutRecord, content: Content | None) -> None:
+    state, statement = change.state, change.statement
+    conn.execute(
+        QUERIES["put_record"],
+        (
+            state.seq,
+            state.id,
+            state.kind,
+            state.author,
+            state.scope,
+            state.task,
+            state.session,
+            state.launch,
+            state.label,
+            state.logged_at,
+            state.expires_at,
+            state.shown,
+            statement.verification,
+            statement.origin,
+            len(content.words()) if content else 0,
+            state.stale_inputs,
+        ),
+    )
+    links = [("derived_from", i) for i in statement.derived_from]
+    links += [("evidence", i) for i in statement.evidence] + [("conditions", i) for i in statement.conditions]
+    links += [(how, i) for how, i in (("supersedes", statement.supersedes), ("answers", statement.answers)) if i]
+    conn.executemany(QUERIES["put_link"], [(state.seq, how, target) for how, target in links])
+    if content is None:
+        conn.execute(QUERIES["mark_erased"], (state.seq,))
+        return
+    conn.executemany(QUERIES["put_tag"], [(tag, state.seq) for tag in content.tags])
+    if content.key:
+        conn.execute(QUERIES["put_name"], (state.author, state.scope, content.key, state.seq))
+    put_words(conn, state.label, state.seq, content)
+
+
+def put_words(conn: sqlite3.Connection, label: Label, seq: int, content: Content) -> None:
+    sql = f"INSERT INTO {WORDS[label]} (rowid, title, text) VALUES (?, ?, ?)"
+    conn.execute(sql, (seq, *content.index_text()))
+
+
+def take_words(conn: sqlite3.Connection, label: Label, seq: int, content: Content) -> None:
+    """A contentless table forgets a row only when told what it held."""
+    table = WORDS[label]
+    conn.execute(
+        f"INSERT INTO {table} ({table}, rowid, title, text) VALUES ('delete', ?, ?, ?)", (seq, *content.index_text())
+    )
+
+
+def _erase(conn: sqlite3.Connection, record: str) -> None:
+    """Destroy content, words, tags and name; the merge rewrites the full-text segments, which still hold the terms."""
+    row = conn.execute(QUERIES["record"], (record,)).fetchone()
+    if row is None or row["erased"]:
+        return
+    label = Label(row["label"])
+    stored = conn.execute(QUERIES["content"], (row["seq"],)).fetchone()
+    if stored is not None:
+        take_words(conn, label, row["seq"], Content.parse(stored["content"]))
+        conn.execute(f"INSERT INTO {WORDS[label]} ({WORDS[label]}) VALUES ('optimize')")
+    for query in ("erase_content", "forget_tags", "forget_names", "mark_erased"):
+        conn.execute(QUERIES[query], (row["seq"],))
+
+
+def relabel_record(
+    conn: sqlite3.Connection, *, state: RecordState, label: Label, suspect: bool, content: Content | None
+) -> None:
+    """Give a record its new label; its words move to the tier they now belong to."""
+    conn.execute(QUERIES["relabel"], (label, suspect, state.seq))
+    if state.label is not label and content is not None:
+        take_words(conn, state.label, state.seq, content)
+        put_words(conn, label, state.seq, content)
+
+
+def forget_projection(conn: sqlite3.Connection) -> None:
+    """Empty all that `fold` fills; the log, contents, contexts, disclosures and leases stay."""
+    for table in PROJECTED:
+        conn.execute(f"DELETE FROM {table}")
+    for table in WORDS.values():
+        conn.execute(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
+    conn.execute("UPDATE contexts SET shown = 0, head = zeroblob(32), mark = 3, witness = '', stale = 0")
+
+
+def digest_of_table(conn: sqlite3.Connection, table: str) -> str:
+    """SHA-256 over a table's rows in the order of their values."""
+    rows = sorted(repr(tuple(row)) for row in conn.execute(f"SELECT * FROM {table}"))
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()

@@ -1,0 +1,229 @@
+-- name: head
+SELECT id, public_key, size, frontier, checkpoint, clock_floor FROM store WHERE one = 1;
+
+-- name: create_head
+INSERT INTO store (one, id, public_key, size, frontier, checkpoint, clock_floor) VALUES (1, ?, ?, 0, x'', '', 0);
+
+-- name: move_head
+UPDATE store SET size = ?, frontier = ?, checkpoint = ?, clock_floor = max(clock_floor, ?) WHERE one = 1;
+
+-- name: raise_clock_floor
+UPDATE store SET clock_floor = max(clock_floor, ?) WHERE one = 1;
+
+-- name: passes_an_expiry
+SELECT EXISTS (SELECT 1 FROM records WHERE expires_at > :floor AND expires_at <= :now)
+    OR EXISTS (SELECT 1 FROM leases WHERE until > :floor AND until <= :now);
+
+-- name: append_entry
+INSERT INTO entries (seq, logged_at, payload_type, payload, keyid, signature, signature_state, label, because, disclosures, leaf)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: entry
+SELECT * FROM entries WHERE seq = ?;
+
+-- name: entries_from
+SELECT * FROM entries WHERE seq >= ? ORDER BY seq;
+
+-- name: leaves
+SELECT leaf FROM entries WHERE seq < ? ORDER BY seq;
+
+-- name: chain
+SELECT n, prev FROM chains WHERE author = ? AND launch = ?;
+
+-- name: extend_chain
+INSERT INTO chains (author, launch, n, prev) VALUES (?, ?, ?, ?)
+ON CONFLICT (author, launch) DO UPDATE SET n = excluded.n, prev = excluded.prev;
+
+-- name: put_content
+INSERT INTO contents (seq, salt, content, fingerprint) VALUES (?, ?, ?, ?);
+
+-- name: content
+SELECT salt, content, fingerprint FROM contents WHERE seq = ?;
+
+-- name: erase_content
+DELETE FROM contents WHERE seq = ?;
+
+-- name: twin
+SELECT r.id FROM contents c JOIN records r ON r.seq = c.seq WHERE c.fingerprint = ? ORDER BY r.seq DESC LIMIT 1;
+
+-- name: principal
+SELECT * FROM principals WHERE name = ?;
+
+-- name: principals
+SELECT * FROM principals ORDER BY seq;
+
+-- name: put_principal
+INSERT INTO principals (name, role, under, open_world, scopes, team, version, capabilities, accepts, seq)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: key
+SELECT * FROM keys WHERE keyid = ?;
+
+-- name: keys_of
+SELECT * FROM keys WHERE principal = ? ORDER BY added;
+
+-- name: put_key
+INSERT INTO keys (keyid, principal, public, added) VALUES (?, ?, ?, ?);
+
+-- name: retire_key
+UPDATE keys SET retired = coalesce(retired, ?) WHERE keyid = ?;
+
+-- name: compromise_key
+UPDATE keys SET compromised = min(coalesce(compromised, :since), :since) WHERE keyid = :keyid;
+
+-- name: revoke_records
+UPDATE records SET revoked = 1
+WHERE seq >= :since AND seq IN (SELECT seq FROM entries WHERE keyid = :keyid AND seq >= :since);
+
+-- name: unsupersede_by_revoked
+UPDATE records SET superseded_by = NULL WHERE superseded_by IN (SELECT seq FROM records WHERE revoked = 1);
+
+-- name: unanswer_by_revoked
+UPDATE records SET answered_by = NULL WHERE answered_by IN (SELECT seq FROM records WHERE revoked = 1);
+
+-- name: put_tool
+INSERT INTO tools (pattern, open_world, max_ttl_seconds) VALUES (?, ?, ?)
+ON CONFLICT (pattern) DO UPDATE SET open_world = excluded.open_world, max_ttl_seconds = excluded.max_ttl_seconds;
+
+-- name: tool
+SELECT * FROM tools WHERE pattern = ?;
+
+-- name: tools
+SELECT * FROM tools ORDER BY pattern;
+
+-- name: epoch
+SELECT epoch FROM epochs WHERE principal = ? AND scope = ?;
+
+-- name: next_epoch
+INSERT INTO epochs (principal, scope, epoch) VALUES (?, ?, 1)
+ON CONFLICT (principal, scope) DO UPDATE SET epoch = epoch + 1;
+
+-- name: put_session
+INSERT INTO sessions (id, seq, principal, launch, scope, task, started_at) VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- name: end_session
+UPDATE sessions SET ended_seq = ?, ended_at = ?, outcome = ? WHERE id = ? AND ended_seq IS NULL;
+
+-- name: session
+SELECT s.*, l.until FROM sessions s LEFT JOIN leases l ON l.session = s.id WHERE s.id = ?;
+
+-- name: sessions_in_scope
+SELECT s.*, l.until FROM sessions s LEFT JOIN leases l ON l.session = s.id WHERE s.scope = :scope AND (:launch = '' OR s.launch = :launch)
+ORDER BY s.seq DESC LIMIT :most;
+
+-- name: lease
+INSERT INTO leases (session, until) VALUES (?, ?) ON CONFLICT (session) DO UPDATE SET until = excluded.until;
+
+-- name: record
+SELECT r.*, s.ended_at, l.until
+FROM records r
+LEFT JOIN sessions s ON s.id = r.session AND r.kind = 'hypothesis'
+LEFT JOIN leases l ON l.session = s.id
+WHERE r.id = ?;
+
+-- name: put_record
+INSERT INTO records (seq, id, kind, author, scope, task, session, launch, label, logged_at, expires_at, shown, verification,
+    origin, bytes, stale_inputs)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: put_link
+INSERT OR IGNORE INTO links (record, how, target) VALUES (?, ?, ?);
+
+-- name: put_tag
+INSERT OR IGNORE INTO tags (tag, record) VALUES (?, ?);
+
+-- name: put_name
+INSERT INTO names (author, scope, name, record) VALUES (?, ?, ?, ?)
+ON CONFLICT (author, scope, name) DO UPDATE SET record = excluded.record;
+
+-- name: named
+SELECT r.id FROM names n JOIN records r ON r.seq = n.record WHERE n.author = ? AND n.scope = ? AND n.name = ?;
+
+-- name: supersede
+UPDATE records SET superseded_by = ? WHERE id = ? AND superseded_by IS NULL;
+
+-- name: answer
+UPDATE records SET answered_by = coalesce(answered_by, ?) WHERE id = ?;
+
+-- name: needs_revisit
+UPDATE records SET needs_revisit = 1 WHERE id = ?;
+
+-- name: revisit_those_contingent_on
+UPDATE records SET needs_revisit = 1
+WHERE seq IN (SELECT record FROM links WHERE how = 'conditions' AND target = ?);
+
+-- name: mark_erased
+UPDATE records SET erased = 1, bytes = 0 WHERE seq = ?;
+
+-- name: forget_tags
+DELETE FROM tags WHERE record = ?;
+
+-- name: forget_names
+DELETE FROM names WHERE record = ?;
+
+-- name: relabel
+UPDATE records SET label = ?, suspect = ? WHERE seq = ?;
+
+-- name: context
+SELECT * FROM contexts WHERE launch = ?;
+
+-- name: open_context
+INSERT INTO contexts (launch, principal, scope, head) VALUES (?, ?, ?, ?);
+
+-- name: move_context
+UPDATE contexts SET shown = ?, head = ?, mark = ?, witness = ?, stale = ? WHERE no = ?;
+
+-- name: seen
+SELECT max(detail) FROM disclosures WHERE record = ? AND context = ?;
+
+-- name: put_disclosure
+INSERT INTO disclosures (context, n, record, position, at, label, detail, stale) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: disclosures_by_position
+SELECT d.*, c.launch, coalesce(r.id, '') AS record_id FROM disclosures d JOIN contexts c ON c.no = d.context
+LEFT JOIN records r ON r.seq = d.record ORDER BY d.position, d.context, d.n;
+
+-- name: record_at
+SELECT r.*, s.ended_at, l.until
+FROM records r
+LEFT JOIN sessions s ON s.id = r.session AND r.kind = 'hypothesis'
+LEFT JOIN leases l ON l.session = s.id
+WHERE r.seq = ?;
+
+-- name: records_of_session
+SELECT r.*, s.ended_at, l.until
+FROM records r
+LEFT JOIN sessions s ON s.id = r.session AND r.kind = 'hypothesis'
+LEFT JOIN leases l ON l.session = s.id
+WHERE r.session = ? ORDER BY r.seq;
+
+-- name: record_seqs_from
+SELECT seq FROM records WHERE seq >= ? ORDER BY seq;
+
+-- name: id_at
+SELECT id FROM records WHERE seq = ?;
+
+-- name: size_at
+SELECT count(*) FROM entries WHERE logged_at <= ?;
+
+-- name: shown_to
+SELECT d.record FROM contexts c JOIN disclosures d ON d.context = c.no WHERE c.launch = ? ORDER BY d.n;
+
+-- name: launches_shown
+SELECT DISTINCT c.launch FROM disclosures d JOIN contexts c ON c.no = d.context WHERE d.record = ?;
+
+-- name: timeline
+SELECT seq FROM (
+    SELECT r.seq AS seq FROM records r
+    WHERE r.scope = :scope AND (:task = '' OR r.task = :task) AND (:session = '' OR r.session = :session)
+        AND (:record = '' OR r.id = :record) AND r.seq > :after AND r.seq < :before
+    UNION ALL
+    SELECT s.seq FROM sessions s
+    WHERE s.scope = :scope AND (:task = '' OR s.task = :task) AND (:session = '' OR s.id = :session)
+        AND :record = '' AND s.seq > :after AND s.seq < :before
+    UNION ALL
+    SELECT s.ended_seq FROM sessions s
+    WHERE s.scope = :scope AND (:task = '' OR s.task = :task) AND (:session = '' OR s.id = :session)
+        AND :record = '' AND s.ended_seq > :after AND s.ended_seq < :before
+)
+ORDER BY seq LIMIT :most;

@@ -1,0 +1,224 @@
+"""The store as one SQLite file, opened by any number of processes (DESIGN 4.1).
+
+Writers begin IMMEDIATE and commit with synchronous=FULL, so what was acknowledged is on disk; readers see one moment.
+Time never steps back: `now` is at least the clock's floor, which is moved, durably, before an expiry is first seen.
+Files of other programs, of newer versions and damaged ones are refused before anything is read from them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from memstore.core.fold import Change
+from memstore.core.records import Content
+from memstore.errors import MemStoreError, StoreUnavailable
+from memstore.stores.disclosures import DisclosureTables
+from memstore.stores.log_tables import ContentTable, LogTables
+from memstore.stores.lookups import Lookups, RecordTables, RegistryTables
+from memstore.stores.projection import PROJECTED, apply, digest_of_table, forget_projection
+from memstore.stores.retrieval import RetrievalTables
+from memstore.stores.sql import QUERIES
+
+APPLICATION_ID = 0x6D656D73  # "mems"
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 30.0
+
+_FULL = {sqlite3.SQLITE_FULL}
+_READ_ONLY = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+class SqliteUnit:
+    """One transaction on one connection, judged at `now` (ports.Unit)."""
+
+    def __init__(self, conn: sqlite3.Connection, now: int) -> None:
+        self.conn = conn
+        self.now = now
+        self.log = LogTables(conn)
+        self.contents = ContentTable(conn)
+        self.view = Lookups(conn, now)
+        self.registry = RegistryTables(conn)
+        self.records = RecordTables(conn, now)
+        self.disclosures = DisclosureTables(conn, now)
+        self.retrieval = RetrievalTables(conn)
+
+    def apply(self, change: Change, content: Content | None) -> None:
+        apply(self.conn, change, content)
+
+    def at(self, now: int) -> SqliteUnit:
+        """The same transaction, judged at another time."""
+        return SqliteUnit(self.conn, now)
+
+    def forget_projection(self) -> None:
+        """Empty everything that `fold` fills; what it is folded from stays."""
+        forget_projection(self.conn)
+
+    def projected(self) -> dict[str, str]:
+        """A digest of each projected table, and of what the disclosures left behind."""
+        return {table: digest_of_table(self.conn, table) for table in (*PROJECTED, "contexts")}
+
+
+class SqliteStore:
+    """Connections to one database file; `write` and `read` give a `Unit` each."""
+
+    def __init__(self, path: Path | str, clock: Callable[[], int]) -> None:
+        self.path = path
+        self.clock = clock
+        self._idle: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def create(cls, path: Path, clock: Callable[[], int], *, store: str, public_key: bytes) -> SqliteStore:
+        """A new, empty store; an existing file is refused."""
+        if path.exists():
+            raise StoreUnavailable("A store is there already", code="store_exists", next_call="Choose another folder.")
+        found = cls(path, clock)
+        with found._borrowed() as conn:
+            found._migrate(conn)
+            conn.execute(QUERIES["create_head"], (store, public_key))
+        return found
+
+    @classmethod
+    def open(cls, path: Path, clock: Callable[[], int]) -> SqliteStore:
+        """An existing store, brought to the current schema."""
+        if not path.is_file():
+            raise StoreUnavailable("There is no store here", code="no_store", next_call="Run `memstore init`.")
+        found = cls(path, clock)
+        with found._borrowed() as conn:
+            found._check_kind(conn)
+        return found
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for conn in idle:
+            conn.close()
+
+    @contextmanager
+    def write(self) -> Iterator[SqliteUnit]:
+        """A write transaction. BEGIN IMMEDIATE: a deferred one fails when it turns into a writer beside another."""
+        with self._borrowed() as conn:
+            conn.execute("BEGIN IMMEDIATE")
+            try:
+                floor = conn.execute(QUERIES["head"]).fetchone()["clock_floor"]
+                yield SqliteUnit(conn, max(self.clock(), floor))
+                conn.execute("COMMIT")
+            except BaseException:
+                if conn.in_transaction:
+                    conn.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def read(self) -> Iterator[SqliteUnit]:
+        """A read transaction over one moment."""
+        now = self._now_for_reading()
+        with self._borrowed() as conn:
+            conn.execute("BEGIN")
+            try:
+                yield SqliteUnit(conn, now)
+            finally:
+                if conn.in_transaction:
+                    conn.execute("ROLLBACK")
+
+    def _now_for_reading(self) -> int:
+        """The time to judge by. Before an expiry is seen for the first time the floor moves past it, for good."""
+        with self._borrowed() as conn:
+            floor = conn.execute(QUERIES["head"]).fetchone()["clock_floor"]
+            now = max(self.clock(), floor)
+            if conn.execute(QUERIES["passes_an_expiry"], {"floor": floor, "now": now}).fetchone()[0]:
+                conn.execute(QUERIES["raise_clock_floor"], (now,))
+        return int(now)
+
+    @contextmanager
+    def copy(self) -> Iterator[SqliteStore]:
+        """A private copy of this moment, gone when the block ends: for work that must not hold up writers."""
+        with tempfile.TemporaryDirectory(prefix="memstore-") as folder:
+            path = Path(folder) / "copy.db"
+            with self._borrowed() as conn:
+                target = sqlite3.connect(path)
+                conn.backup(target)
+                target.close()
+            copied = SqliteStore(path, self.clock)
+            try:
+                yield copied
+            finally:
+                copied.close()
+
+    def empty_write_ahead_log(self) -> bool:
+        """Fold the WAL into the file and cut it to nothing; False where another process still reads from it."""
+        with self._borrowed() as conn:
+            busy, _, _ = conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[sqlite3.Connection]:
+        conn = None
+        try:
+            with self._lock:
+                conn = self._idle.pop() if self._idle else None
+            if conn is None:
+                conn = self._connect()
+            yield conn
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+        finally:
+            if conn is not None:
+                with self._lock:
+                    if not self._closed:
+                        self._idle.append(conn)
+                        conn = None
+                if conn is not None:
+                    conn.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        conn = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        conn.row_factory = sqlite3.Row
+        conn.execute("PRAGMA synchronous = FULL")
+        # Freed pages are overwritten, so that nothing erased or merged away stays readable in the file.
+        conn.execute("PRAGMA secure_delete = ON")
+        conn.execute("PRAGMA temp_store = MEMORY")
+        return conn
+
+    def _check_kind(self, conn: sqlite3.Connection) -> None:
+        application = conn.execute("PRAGMA application_id").fetchone()[0]
+        version = conn.execute("PRAGMA user_version").fetchone()[0]
+        if application != APPLICATION_ID:
+            raise StoreUnavailable(
+                "The database belongs to another program", code="not_a_store", next_call="Name another folder."
+            )
+        if version > SCHEMA_VERSION:
+            raise StoreUnavailable(
+                "The store was written by a newer memstore", code="newer_store", next_call="Upgrade memstore."
+            )
+        if version < SCHEMA_VERSION:
+            self._migrate(conn)
+
+    def _migrate(self, conn: sqlite3.Connection) -> None:
+        # Imported where it is used: it costs a third of a server's start, and only a new or an old store needs it.
+        from memstore.stores.migrations import migrate
+
+        migrate(conn, application_id=APPLICATION_ID, version=SCHEMA_VERSION)
+
+
+def _translated(error: sqlite3.Error) -> MemStoreError:
+    """A database failure in our own words; the extended code's low byte is the family."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _FULL:
+        return StoreUnavailable("The disk is full", code="disk_full", next_call="Free some room, then try again.")
+    if code in _READ_ONLY:
+        return StoreUnavailable(
+            "The store cannot be written", code="read_only", next_call="Check the folder's owner and permissions."
+        )
+    if code in _DAMAGED:
+        return StoreUnavailable("The database is damaged", code="damaged", next_call="Run `memstore doctor`.")
+    if code in _BUSY:
+        return StoreUnavailable("Another process holds the store", code="busy", next_call="Try again.")
+    return StoreUnavailable("The database failed", code="database", next_call="Run `memstore doctor`.")

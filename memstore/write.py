@@ -1,0 +1,124 @@
+"""The one way into the log: validate, sign, judge, append, project, in one transaction (DESIGN 4, "one writer").
+
+Whatever changes knowledge or trust passes through `append`. It refuses what policy denies before anything is signed,
+and either everything of an act is stored or nothing is. The time of an entry is never before that of the one before.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from memstore.core.entries import Entry, Logged, leaf_of
+from memstore.core.fold import CompromiseKey, fold, judge_entry
+from memstore.core.labels import SignatureState
+from memstore.core.policy import Allowed, Denied, Principal, may_author
+from memstore.core.records import SALT_BYTES, Content, content_digest
+from memstore.core.statements import (
+    OPERATOR_NAME,
+    PrincipalRegistered,
+    Recorded,
+    Statement,
+    digest_of,
+    id_of,
+    payload_of,
+    payload_type,
+    pre_authentication_encoding,
+)
+from memstore.errors import Denied as DeniedError
+from memstore.ports import StoredContent, Unit
+from memstore.relabel import relabel_from
+from memstore.signing import Signer, StoreKey
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who acts: the key that signs, and the launch (context) that the act belongs to."""
+
+    signer: Signer
+    launch: str
+
+    @property
+    def name(self) -> str:
+        return self.signer.name
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A statement as it was logged; `id` is "" for acts that nobody refers to."""
+
+    id: str
+    entry: Entry
+    statement: Statement
+
+
+def append(
+    unit: Unit,
+    key: StoreKey,
+    author: Author,
+    kind: type[Statement],
+    fields: dict[str, Any],
+    content: Content | None = None,
+) -> Written:
+    """Sign a statement of `kind` with these fields and log it, with its content, inside `unit`'s transaction."""
+    # 1. The author's key must stand now; the act must be the author's to make.
+    head = unit.log.head()
+    raw, salt = (content.to_bytes(), secrets.token_bytes(SALT_BYTES)) if content else (b"", b"")
+    if content:
+        fields = {**fields, "content": content_digest(salt, raw)}
+    n, prev = unit.registry.chain(author.name, author.launch)
+    statement = kind.build(
+        store=key.store, author=author.name, launch=author.launch, n=n + 1, prev=prev, asserted_at=unit.now, **fields
+    )
+    _admit(unit, author, statement, head.size)
+    # 2. Signed over the DSSE pre-authentication encoding; the id is a hash of just that.
+    type_name, payload = payload_type(kind), payload_of(statement)
+    digest = digest_of(type_name, payload)
+    signature = author.signer.sign(pre_authentication_encoding(type_name, payload))
+    # 3. The store's judgement as of now, and its entry.
+    context = unit.view.context(author.launch)
+    entry = Entry(
+        seq=head.size,
+        logged_at=unit.now,
+        payload_type=type_name,
+        digest=digest,
+        keyid=author.signer.keyid,
+        signature=SignatureState.VALID,
+        verdict=judge_entry(statement, SignatureState.VALID, unit.view),
+        disclosures=context.head if context else bytes(32),
+    )
+    logged = Logged(entry, payload, signature, leaf_of(entry))
+    # 4. Log, checkpoint, content and projection: one transaction, the caller's.
+    frontier = head.frontier.append(logged.leaf)
+    changes = fold(entry, statement, unit.view)
+    unit.log.append_entry(logged)
+    unit.log.move_head(frontier, key.checkpoint(frontier), unit.now)
+    if content and isinstance(statement, Recorded):
+        twins = key.fingerprint(author=author.name, scope=statement.scope, task=statement.task, content=raw)
+        unit.contents.put(entry.seq, StoredContent(salt, raw, twins))
+    for change in changes:
+        unit.apply(change, content)
+        if isinstance(change, CompromiseKey):
+            relabel_from(unit, change.since)
+    return Written(id_of(statement, digest), entry, statement)
+
+
+def _admit(unit: Unit, author: Author, statement: Statement, seq: int) -> None:
+    principal = unit.view.principal(author.name)
+    genesis = seq == 0 and isinstance(statement, PrincipalRegistered) and statement.name == author.name
+    if genesis and author.name == OPERATOR_NAME:
+        return
+    if principal is None:
+        raise DeniedError("The author is not registered in this store", code="unknown_principal")
+    key = unit.registry.key(author.signer.keyid)
+    if key is None or key.principal != author.name or not key.stands_at(seq) or key.retired is not None:
+        raise DeniedError(
+            "The author's key does not stand", code="key_revoked", next_call="Have the operator rekey this principal."
+        )
+    _raise_if_denied(may_author(statement, principal), principal)
+
+
+def _raise_if_denied(decision: Allowed | Denied, principal: Principal) -> None:
+    if isinstance(decision, Denied):
+        raise DeniedError(decision.reason.capitalize(), next_call=f"This caller's role is {principal.role}.")
