@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from memstore.answers import Page
 from memstore.core.contexts import Extent
 from memstore.core.labels import Label
 from memstore.core.statements import Recorded, SessionEnded, SessionStarted, parse_statement
@@ -15,10 +16,9 @@ from memstore.cursors import decode_cursor, encode_cursor
 from memstore.errors import InternalError, InvalidInput
 from memstore.moments import Instant, Position, parse_moment
 from memstore.ports import Store, Unit
-from memstore.query import RETRIES, resolve
 from memstore.render import Answer, Budget, timestamp
 from memstore.requests import HistoryRequest
-from memstore.serving import Caller, Served, Shown, disclose, look_up, mark_label, readable
+from memstore.serving import Caller, Served, disclosed, look_up, mark_label, readable, resolve
 
 END_OF_LOG = 2**62
 
@@ -26,20 +26,19 @@ END_OF_LOG = 2**62
 def history(store: Store, caller: Caller, request: HistoryRequest) -> Answer:
     """The timeline of a scope, a task, a session or a record, oldest first, in pages."""
     told = request.model_dump(exclude={"cursor", "max_tokens", "limit"})
-    for _ in range(RETRIES):
-        budget = Budget(request.max_tokens - 20)
-        with store.read() as unit:
-            after, before = _bounds(unit, request)
-            if request.cursor:
-                after = max(after, _position(request.cursor, told))
-            events, shown, last = _events(unit, caller, request, budget, after, before)
-        mark = disclose(store, caller, shown)
-        if mark is not None:
-            next_cursor = encode_cursor(told, "timeline", [last.to_bytes(5, "big")]) if last is not None else ""
-            lowest = min((item.served.label for item in shown), default=Label.TRUSTED)
-            answer = {"events": events, "next_cursor": next_cursor, "mark": mark_label(caller, mark)}
-            return Answer(answer, lowest)
-    raise InternalError("The store kept changing while it was read", code="busy", next_call="Try again.")
+
+    def look(unit: Unit) -> tuple[Answer, Page]:
+        page = Page(Budget(request.max_tokens - 20))
+        after, before = _bounds(unit, request)
+        if request.cursor:
+            after = max(after, _position(request.cursor, told))
+        events, last = _events(unit, caller, request, page, after, before)
+        next_cursor = encode_cursor(told, "timeline", [last.to_bytes(5, "big")]) if last is not None else ""
+        return Answer({"events": events, "next_cursor": next_cursor}, page.lowest), page
+
+    answer, mark = disclosed(store, caller, look)
+    answer["mark"] = mark_label(caller, mark)
+    return answer
 
 
 def _position(text: str, told: object) -> int:
@@ -67,8 +66,8 @@ def _bounds(unit: Unit, request: HistoryRequest) -> tuple[int, int]:
 
 
 def _events(
-    unit: Unit, caller: Caller, request: HistoryRequest, budget: Budget, after: int, before: int
-) -> tuple[list[dict[str, Any]], list[Shown], int | None]:
+    unit: Unit, caller: Caller, request: HistoryRequest, page: Page, after: int, before: int
+) -> tuple[list[dict[str, Any]], int | None]:
     positions = unit.retrieval.timeline(
         caller.scope,
         task=request.task,
@@ -79,15 +78,14 @@ def _events(
         most=request.limit + 1,
     )
     events: list[dict[str, Any]] = []
-    shown: list[Shown] = []
     for seq in positions:
         event, served = _event(unit, caller, seq)
-        if len(events) == request.limit or not budget.take(event):
-            return events, shown, int(events[-1]["seq"]) if events else None
+        if len(events) == request.limit or not page.budget.take(event):
+            return events, int(events[-1]["seq"]) if events else None
         if served is not None:
-            shown.append(Shown(served, Extent.CONCISE))
+            page.show(served, Extent.CONCISE)
         events.append(event)
-    return events, shown, None
+    return events, None
 
 
 def _event(unit: Unit, caller: Caller, seq: int) -> tuple[dict[str, Any], Served | None]:

@@ -19,10 +19,9 @@ from memstore.core.statements import Kind, Origin, Recorded, Verification
 from memstore.errors import Conflict, InvalidInput, NotFound
 from memstore.moments import Instant, Position, parse_moment
 from memstore.ports import Store, Unit
-from memstore.query import resolve
 from memstore.render import Answer, timestamp
 from memstore.requests import ObserveRequest, WriteRequest
-from memstore.serving import Caller, ensure_context, mark_label
+from memstore.serving import Caller, ensure_context, mark_label, resolve
 from memstore.signing import StoreKey
 from memstore.write import Written, append
 

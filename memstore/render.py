@@ -11,7 +11,6 @@ import json
 import re
 import secrets
 import unicodedata
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -139,14 +138,6 @@ class Budget:
             return False
         self.left -= cost
         return True
-
-    def first_that_fits(self, forms: list[Callable[[], dict[str, Any]]]) -> tuple[int, dict[str, Any]] | None:
-        """The number and value of the first form there is room for, fullest first."""
-        for number, form in enumerate(forms):
-            value = form()
-            if self.take(value):
-                return number, value
-        return None
 
 
 # Characters that a reader does not see, or that change what is seen around them: control, bidi, zero-width, tags.

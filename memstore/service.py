@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Concatenate, Self, TypeVar
 
-from memstore import history, query, recording, sessions
+from memstore import history, query, reading, recording, sessions
 from memstore.errors import Conflict, Denied, InvalidInput
 from memstore.ports import Store
 from memstore.render import Answer
@@ -142,12 +142,12 @@ class MemStore:
     @verb(GetRequest)
     def get(self, request: GetRequest) -> Answer:
         """Records by id or `key:NAME`: {records[], quarantined[], missing[], mark}."""
-        return query.get(self._store, self._key, self._renewed(), request)
+        return reading.get(self._store, self._key, self._renewed(), request)
 
     @verb(OpenRequest)
     def open(self, request: OpenRequest) -> Answer:
         """Quarantined bodies, datamarked: {entries[], warning, mark}; lowers the mark."""
-        return query.open_refs(self._store, self._key, self._renewed(), request)
+        return reading.open_refs(self._store, self._key, self._renewed(), request)
 
     @verb(HistoryRequest)
     def history(self, request: HistoryRequest) -> Answer:

@@ -8,9 +8,10 @@ and asks for another look where the store moved in between.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Protocol, TypeVar
 
 from memstore.core.contexts import Disclosure, Extent
 from memstore.core.entries import Logged, leaf_of
@@ -27,9 +28,11 @@ from memstore.core.statements import (
     pre_authentication_encoding,
     short_id,
 )
-from memstore.errors import Denied, IntegrityError
+from memstore.errors import Denied, IntegrityError, InternalError
 from memstore.ports import Store, Unit
 from memstore.write import Author
+
+RETRIES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +225,33 @@ def disclose(store: Store, caller: Caller, shown: Sequence[Shown]) -> Mark | Non
         unit.disclosures.disclose(caller.launch, [_disclosure(unit, item) for item in shown])
         context = unit.view.context(caller.launch)
         return context.mark if context else Mark()
+
+
+T = TypeVar("T")
+
+
+class Showing(Protocol):
+    """An answer in the making, as far as `disclosed` has to know it."""
+
+    @property
+    def shown(self) -> list[Shown]: ...
+
+
+def disclosed(store: Store, caller: Caller, look: Callable[[Unit], tuple[T, Showing]]) -> tuple[T, Mark]:
+    """What `look` finds, once all that it shows is on record as shown; looks again where the store moved meanwhile."""
+    for _ in range(RETRIES):
+        with store.read() as unit:
+            found, page = look(unit)
+        mark = disclose(store, caller, page.shown)
+        if mark is not None:
+            return found, mark
+    raise InternalError("The store kept changing while it was read", code="busy", next_call="Try again.")
+
+
+def resolve(unit: Unit, caller: Caller, asked: str) -> str:
+    """The id meant: an id, or the caller's own `key:NAME` for a record; "" for a name that it does not have."""
+    name = asked.removeprefix("key:")
+    return asked if name == asked else unit.records.named(caller.name, caller.scope, name)
 
 
 def _disclosure(unit: Unit, item: Shown) -> Disclosure:

@@ -12,13 +12,12 @@ from memstore.core.contexts import Extent
 from memstore.core.labels import Label, Mark
 from memstore.core.records import Content
 from memstore.core.statements import Kind, Origin, Outcome, Recorded, Role, SessionEnded, SessionStarted, Verification
-from memstore.errors import InternalError, NotFound
+from memstore.errors import NotFound
 from memstore.ports import Filter, Share, Store, Unit
-from memstore.query import RETRIES
 from memstore.recording import current_session
 from memstore.render import Answer, Budget, snippet, timestamp
 from memstore.requests import SessionEndRequest, SessionStartRequest
-from memstore.serving import Caller, Served, Shown, disclose, ensure_context, look_up, mark_label, readable
+from memstore.serving import Caller, Served, Shown, disclosed, ensure_context, look_up, mark_label, readable
 from memstore.signing import StoreKey
 from memstore.write import append
 
@@ -140,14 +139,13 @@ def brief_of(store: Store, caller: Caller, *, task: str, session: str, tokens: i
 
     What goes first: intent, constraints, decisions (those to revisit first), questions, work in flight, what changed.
     """
-    for _ in range(RETRIES):
+
+    def look(unit: Unit) -> tuple[tuple[dict[str, Any], int], _Brief]:
         writer = _Brief(Budget(tokens - 80), caller)
-        with store.read() as unit:
-            brief = writer.written(unit, task, session)
-        mark = disclose(store, caller, writer.shown)
-        if mark is not None:
-            return brief, mark, writer.left_out
-    raise InternalError("The store kept changing while it was read", code="busy", next_call="Try again.")
+        return (writer.written(unit, task, session), writer.left_out), writer
+
+    (brief, left_out), mark = disclosed(store, caller, look)
+    return brief, mark, left_out
 
 
 class _Brief:

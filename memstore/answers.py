@@ -1,0 +1,78 @@
+"""What one answer gives of each record: a hit in the form there is room for, or a quarantined entry with a sealed ref.
+
+A `Page` keeps the token budget and the list of what will have been shown; nothing reaches a caller that is not on that
+list, so that it can be disclosed before it leaves (T2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from memstore.core.contexts import Extent
+from memstore.core.labels import Label
+from memstore.ports import Unit
+from memstore.render import Budget, hit, listing, quarantined_entry
+from memstore.serving import Caller, Served, Shown
+from memstore.signing import StoreKey
+
+REF_SECONDS = 3600
+
+
+@dataclass(slots=True)
+class Page:
+    """An answer in the making: the tokens left, and what it will have shown."""
+
+    budget: Budget
+    shown: list[Shown] = field(default_factory=list)
+
+    def show(self, served: Served, extent: Extent) -> None:
+        self.shown.append(Shown(served, extent))
+
+    @property
+    def lowest(self) -> Label:
+        return lowest_of(self.shown)
+
+
+def lowest_of(shown: list[Shown]) -> Label:
+    """The lowest worth of any body in an answer; `trusted` for an answer without bodies."""
+    return min((item.served.source.worth for item in shown), default=Label.TRUSTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Giver:
+    """Gives records to one caller on one page, at one moment."""
+
+    unit: Unit
+    key: StoreKey
+    caller: Caller
+    page: Page
+
+    def hit(self, served: Served, *, detail: str, rank: int = 0) -> dict[str, Any] | None:
+        """The record's words at this detail, or shorter where that does not fit; None where nothing fits."""
+        if detail == "ids":
+            item = listing(served, self.unit.now, rank)
+            return item if self.page.budget.take(item) else None
+        for tried in ("full", "concise") if detail == "full" else ("concise",):
+            item = hit(served, tried, self.unit.now, rank)
+            if self.page.budget.take(item):
+                self.page.show(served, Extent.FULL if tried == "full" else Extent.CONCISE)
+                return item
+        return None
+
+    def entry(self, served: Served, *, listed: bool) -> dict[str, Any] | None:
+        """An entry for what may not be served; if only stale, with its last value or (`listed`) a line about it."""
+        entry = quarantined_entry(served, self._ref(served))
+        if served.only_stale and served.label >= Label.ATTRIBUTED:
+            stale = listing(served, self.unit.now) if listed else hit(served, "concise", self.unit.now)
+            with_value = {**entry, "stale": stale}
+            if self.page.budget.take(with_value):
+                if not listed:
+                    self.page.show(served, Extent.CONCISE)
+                return with_value
+        return entry if self.page.budget.take(entry) else None
+
+    def _ref(self, served: Served) -> str:
+        """A name for the record that only this caller, in this context, can open, and not for long."""
+        until = self.unit.now + REF_SECONDS * 1_000_000
+        return self.key.seal(served.state.seq.to_bytes(8, "big") + until.to_bytes(8, "big"), self.caller.binding)
