@@ -15,11 +15,13 @@ from memstore.core.labels import Label
 from memstore.cursors import Cursor, decode_cursor, encode_cursor, part
 from memstore.moments import Instant, Position, parse_moment
 from memstore.ports import Filter, Share, Store, Unit
-from memstore.render import Answer, Budget
+from memstore.render import Answer, Budget, tokens
 from memstore.requests import SearchRequest
 from memstore.serving import Caller, Served, disclosed, look_up, mark_label
 from memstore.signing import StoreKey
 
+# What an answer without hits takes: its keys, mark and note.
+FRAME_TOKENS = 130
 # Which parts of which tiers a section is made of, in order (T10: nothing is ranked across them).
 SECTIONS: dict[str, tuple[tuple[Label, Share], ...]] = {
     "trusted": ((Label.TRUSTED, Share.IN_FORCE),),
@@ -50,7 +52,7 @@ def search(store: Store, key: StoreKey, caller: Caller, request: SearchRequest) 
     cursor = decode_cursor(request.cursor, told, SECTIONS) if request.cursor else None
 
     def look(unit: Unit) -> tuple[Answer, Page]:
-        page = Page(Budget(request.max_tokens - 120))
+        page = Page(Budget(request.max_tokens - FRAME_TOKENS - tokens(request.cursor)))
         wanted = _filter(unit, caller, request)
         # Judged at the time that the query looks back to.
         moment = unit if wanted.before is None else unit.at(wanted.now)

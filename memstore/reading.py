@@ -40,6 +40,7 @@ def get(store: Store, key: StoreKey, caller: Caller, request: GetRequest) -> Ans
             served = look_up(unit, resolve(unit, caller, asked), caller.scope)
             if served is None:
                 missing.append(asked if _SAYABLE.match(asked) else "malformed")
+                page.budget.take(missing[-1])
             elif served.reasons:
                 entry = giver.entry(served, listed=request.detail == "ids")
                 quarantined.append({"id": served.id, **(entry or {"cut": {"body": len(served.content.body)}})})

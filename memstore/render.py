@@ -133,7 +133,7 @@ class Budget:
     left: int
 
     def take(self, value: object) -> bool:
-        cost = tokens(value) + 1
+        cost = tokens(value) + 3  # the comma, and what a cursor needs to name it
         if cost > self.left:
             return False
         self.left -= cost

@@ -36,6 +36,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     # `render` stands here, below `query`: what fits the token budget decides what is disclosed (ADR 0006).
     "verbs": (
         "memstore.admin",
+        "memstore.adr",
         "memstore.answers",
         "memstore.history",
         "memstore.insight",

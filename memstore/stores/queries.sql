@@ -214,16 +214,25 @@ SELECT DISTINCT c.launch FROM disclosures d JOIN contexts c ON c.no = d.context 
 
 -- name: timeline
 SELECT seq FROM (
-    SELECT r.seq AS seq FROM records r
-    WHERE r.scope = :scope AND (:task = '' OR r.task = :task) AND (:session = '' OR r.session = :session)
-        AND (:record = '' OR r.id = :record) AND r.seq > :after AND r.seq < :before
+    SELECT seq FROM (
+        SELECT r.seq AS seq FROM records r
+        WHERE r.scope = :scope AND (:task = '' OR r.task = :task) AND (:session = '' OR r.session = :session)
+            AND (:record = '' OR r.id = :record) AND r.seq > :after AND r.seq < :before
+        ORDER BY r.seq LIMIT :most
+    )
     UNION ALL
-    SELECT s.seq FROM sessions s
-    WHERE s.scope = :scope AND (:task = '' OR s.task = :task) AND (:session = '' OR s.id = :session)
-        AND :record = '' AND s.seq > :after AND s.seq < :before
+    SELECT seq FROM (
+        SELECT s.seq AS seq FROM sessions s
+        WHERE s.scope = :scope AND (:task = '' OR s.task = :task) AND (:session = '' OR s.id = :session)
+            AND :record = '' AND s.seq > :after AND s.seq < :before
+        ORDER BY s.seq LIMIT :most
+    )
     UNION ALL
-    SELECT s.ended_seq FROM sessions s
-    WHERE s.scope = :scope AND (:task = '' OR s.task = :task) AND (:session = '' OR s.id = :session)
-        AND :record = '' AND s.ended_seq > :after AND s.ended_seq < :before
+    SELECT seq FROM (
+        SELECT s.ended_seq AS seq FROM sessions s
+        WHERE s.scope = :scope AND (:task = '' OR s.task = :task) AND (:session = '' OR s.id = :session)
+            AND :record = '' AND s.ended_seq > :after AND s.ended_seq < :before
+        ORDER BY s.ended_seq LIMIT :most
+    )
 )
 ORDER BY seq LIMIT :most;
