@@ -12,7 +12,7 @@ from typing import Any
 from memstore.core.contexts import Extent
 from memstore.core.labels import Label
 from memstore.ports import Unit
-from memstore.render import Budget, hit, listing, quarantined_entry
+from memstore.render import Budget, cut, hit, listing, quarantined_entry
 from memstore.serving import Caller, Served, Shown
 from memstore.signing import StoreKey
 
@@ -41,15 +41,19 @@ def lowest_of(shown: list[Shown]) -> Label:
 
 @dataclass(frozen=True, slots=True)
 class Giver:
-    """Gives records to one caller on one page, at one moment."""
+    """Gives records to one caller on one page, as of the moment of `unit`; refs run from `now`, the time of the call."""
 
     unit: Unit
     key: StoreKey
     caller: Caller
     page: Page
+    now: int
 
-    def hit(self, served: Served, *, detail: str, rank: int = 0) -> dict[str, Any] | None:
-        """The record's words at this detail, or shorter where that does not fit; None where nothing fits."""
+    def hit(self, served: Served, *, detail: str, rank: int = 0, first: bool = False) -> dict[str, Any] | None:
+        """The record's words at this detail, or shorter where that does not fit; None where nothing fits.
+
+        The `first` of a section comes as its title where no more fits, so that no record bars the way to the rest.
+        """
         if detail == "ids":
             item = listing(served, self.unit.now, rank)
             return item if self.page.budget.take(item) else None
@@ -58,6 +62,10 @@ class Giver:
             if self.page.budget.take(item):
                 self.page.show(served, Extent.FULL if tried == "full" else Extent.CONCISE)
                 return item
+        item = {**listing(served, self.unit.now, rank), "title": served.content.title, "cut": cut(served)}
+        if first and self.page.budget.take(item):
+            self.page.show(served, Extent.CONCISE)
+            return item
         return None
 
     def entry(self, served: Served, *, listed: bool) -> dict[str, Any] | None:
@@ -74,5 +82,5 @@ class Giver:
 
     def _ref(self, served: Served) -> str:
         """A name for the record that only this caller, in this context, can open, and not for long."""
-        until = self.unit.now + REF_SECONDS * 1_000_000
+        until = self.now + REF_SECONDS * 1_000_000
         return self.key.seal(served.state.seq.to_bytes(8, "big") + until.to_bytes(8, "big"), self.caller.binding)

@@ -15,6 +15,7 @@ from memstore.core.canonical import canonical_bytes
 from memstore.errors import InvalidInput
 
 PART = 5
+MOST_SERVED = 1200  # beyond it a cursor would be longer than is taken back
 _DIGEST = 8
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from memstore.answers import Page
 from memstore.core.contexts import Extent
-from memstore.core.labels import Label
+from memstore.core.entries import Logged
+from memstore.core.labels import Label, SignatureState
 from memstore.core.statements import Recorded, SessionEnded, SessionStarted, parse_statement
 from memstore.cursors import decode_cursor, encode_cursor
 from memstore.errors import InternalError, InvalidInput
@@ -18,7 +19,7 @@ from memstore.moments import Instant, Position, parse_moment
 from memstore.ports import Store, Unit
 from memstore.render import Answer, Budget, timestamp
 from memstore.requests import HistoryRequest
-from memstore.serving import Caller, Served, disclosed, look_up, mark_label, readable, resolve
+from memstore.serving import Caller, Served, disclosed, look_up, mark_label, readable, resolve, signature_state
 
 END_OF_LOG = 2**62
 
@@ -28,7 +29,7 @@ def history(store: Store, caller: Caller, request: HistoryRequest) -> Answer:
     told = request.model_dump(exclude={"cursor", "max_tokens", "limit"})
 
     def look(unit: Unit) -> tuple[Answer, Page]:
-        page = Page(Budget(request.max_tokens - 20))
+        page = Page(Budget(request.max_tokens - 40))
         after, before = _bounds(unit, request)
         if request.cursor:
             after = max(after, _position(request.cursor, told))
@@ -80,8 +81,11 @@ def _events(
     events: list[dict[str, Any]] = []
     for seq in positions:
         event, served = _event(unit, caller, seq)
-        if len(events) == request.limit or not page.budget.take(event):
-            return events, int(events[-1]["seq"]) if events else None
+        if len(events) == request.limit or (events and not page.budget.take(event)):
+            return events, int(events[-1]["seq"])
+        if not events and not page.budget.take(event):
+            # One event a page at least, or a walk would end here.
+            event, served = {name: event[name] for name in ("seq", "event", "id") if name in event}, None
         if served is not None:
             page.show(served, Extent.CONCISE)
         events.append(event)
@@ -97,13 +101,22 @@ def _event(unit: Unit, caller: Caller, seq: int) -> tuple[dict[str, Any], Served
     event: dict[str, Any] = {"seq": seq, "at": timestamp(logged.entry.logged_at), "author": statement.author}
     match statement:
         case SessionStarted():
-            return {**event, "event": "session_started", "task": statement.task}, None
+            told = {"task": statement.task} if _may_be_told(unit, logged, statement) else {}
+            return {**event, "event": "session_started", **told}, None
         case SessionEnded():
             return {**event, "event": "session_ended", "id": statement.session, "outcome": str(statement.outcome)}, None
         case Recorded():
             return _recorded(unit, caller, seq, event)
         case _:
             return {**event, "event": statement.noun}, None
+
+
+def _may_be_told(unit: Unit, logged: Logged, statement: SessionStarted) -> bool:
+    """Whether a session's task is as good as an attributed text: an agent phrased it, perhaps as the outside said."""
+    key = unit.registry.key(logged.entry.keyid)
+    signed = signature_state(unit, logged, statement.author) is SignatureState.VALID
+    stands = signed and key is not None and key.stands_at(logged.entry.seq)
+    return stands and logged.entry.verdict.label >= Label.ATTRIBUTED
 
 
 def _recorded(unit: Unit, caller: Caller, seq: int, event: dict[str, Any]) -> tuple[dict[str, Any], Served | None]:

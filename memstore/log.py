@@ -17,9 +17,18 @@ from memstore.core.fold import CompromiseKey, fold, judge_entry
 from memstore.core.labels import SignatureState
 from memstore.core.merkle import consistency_proof, inclusion_proof, root_of, verify_consistency, verify_inclusion
 from memstore.core.notes import Checkpoint, verify_checkpoint
+from memstore.core.policy import Allowed, may_author
 from memstore.core.records import Content, content_digest
-from memstore.core.statements import Erased, Recorded, Statement, id_of, parse_statement
-from memstore.errors import IntegrityError, NotFound
+from memstore.core.statements import (
+    OPERATOR_NAME,
+    Erased,
+    PrincipalRegistered,
+    Recorded,
+    Statement,
+    id_of,
+    parse_statement,
+)
+from memstore.errors import IntegrityError, MemStoreError, NotFound
 from memstore.ports import Head, Store, Unit
 from memstore.relabel import relabel_from
 from memstore.serving import signature_state
@@ -126,7 +135,7 @@ def _entry_problems(unit: Unit, size: int, progress: Progress) -> Iterator[Probl
     chains: dict[tuple[str, str], tuple[int, str]] = {}
     erased: set[str] = set()
     without_content: list[tuple[int, str]] = []
-    expected = 0
+    expected, store = 0, unit.log.head().store
     for logged in unit.log.entries():
         seq = logged.entry.seq
         if seq != expected:
@@ -135,15 +144,15 @@ def _entry_problems(unit: Unit, size: int, progress: Progress) -> Iterator[Probl
         expected += 1
         if leaf_of(logged.entry) != logged.leaf:
             yield Problem(seq, "bad_leaf", "the entry is not what was hashed into the tree")
-        if logged.entry.signature is not SignatureState.VALID or signature_state(unit, logged) is not (
-            SignatureState.VALID
-        ):
-            yield Problem(seq, "bad_signature", "the author's signature does not verify")
         try:
             statement = parse_statement(logged.entry.payload_type, logged.payload)
         except IntegrityError as error:
             yield Problem(seq, error.code, error.what)
             continue
+        if signature_state(unit, logged, statement.author) is not SignatureState.VALID:
+            yield Problem(seq, "bad_signature", "the author's signature does not verify")
+        if statement.store != store:
+            yield Problem(seq, "wrong_store", "the statement was made for another store")
         yield from _chain_problems(statement, logged, chains)
         if isinstance(statement, Erased):
             erased.add(statement.record)
@@ -190,10 +199,14 @@ def _against(older: str, head: Head, leaves: list[bytes]) -> list[Problem]:
 
 def _replay_problems(copy: Store, progress: Progress) -> list[Problem]:
     """Whether labels and projection are what a replay of log and disclosures gives."""
-    with copy.write() as unit:
-        before = unit.projected()
-        problems = list(replay(unit, progress=progress))
-        after = unit.projected()
+    problems: list[Problem] = []
+    try:
+        with copy.write() as unit:
+            before = unit.projected()
+            problems += replay(unit, progress=progress)
+            after = unit.projected()
+    except MemStoreError as error:
+        return [*problems, Problem(-1, "not_replayed", f"the log cannot be replayed: {error.what}")]
     for table in sorted(before):
         if before[table] != after[table]:
             problems.append(Problem(-1, "bad_projection", f"table {table} is not what the log gives; run rebuild"))
@@ -212,6 +225,8 @@ def replay(unit: Unit, *, progress: Progress = silent) -> Iterator[Problem]:
         # What was shown before an entry was written stands at a position no higher than the entry's.
         at = _replay_until(moment, disclosures, at, entry.seq)
         statement = parse_statement(entry.payload_type, logged.payload)
+        if not _was_allowed(moment, entry.seq, statement):
+            yield Problem(entry.seq, "not_allowed", "its author may not do this")
         if judge_entry(statement, entry.signature, moment.view) != entry.verdict:
             yield Problem(entry.seq, "bad_label", "the label or its reasons are not what the rules give")
         context = moment.view.context(statement.launch)
@@ -225,6 +240,14 @@ def replay(unit: Unit, *, progress: Progress = silent) -> Iterator[Problem]:
                 relabel_from(moment, change.since)
         progress(entry.seq + 1, size)
     _replay_until(unit, disclosures, at, size)
+
+
+def _was_allowed(moment: Unit, seq: int, statement: Statement) -> bool:
+    """Whether the author might make this statement then; the first is the operator's own registration."""
+    if seq == 0:
+        return isinstance(statement, PrincipalRegistered) and statement.name == statement.author == OPERATOR_NAME
+    author = moment.view.principal(statement.author)
+    return author is not None and isinstance(may_author(statement, author), Allowed)
 
 
 def _replay_until(unit: Unit, disclosures: list[tuple[str, Disclosure]], at: int, position: int) -> int:
@@ -241,13 +264,18 @@ def rebuild(store: Store, *, progress: Progress = silent) -> dict[str, Any]:
         size = unit.log.head().size
         problems += replay(unit, progress=progress)
         for logged in unit.log.entries():
-            if signature_state(unit, logged) is not SignatureState.VALID:
+            if not _is_signed(unit, logged):
                 problems.append(Problem(logged.entry.seq, "bad_signature", "the author's signature does not verify"))
     return {
         "ok": not problems,
         "entries": size,
         "problems": [problem.as_dict() for problem in problems[:MOST_PROBLEMS]],
     }
+
+
+def _is_signed(unit: Unit, logged: Logged) -> bool:
+    author = parse_statement(logged.entry.payload_type, logged.payload).author
+    return signature_state(unit, logged, author) is SignatureState.VALID
 
 
 def checkpoint(store: Store) -> str:

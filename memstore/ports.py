@@ -15,7 +15,7 @@ from typing import Protocol
 from memstore.core.contexts import Disclosure
 from memstore.core.entries import Logged
 from memstore.core.fold import Change, RecordState, SessionState, View
-from memstore.core.labels import Label, Source
+from memstore.core.labels import Label, Source, Status
 from memstore.core.merkle import Frontier
 from memstore.core.policy import KeyState, Principal, Tool
 from memstore.core.records import Content
@@ -79,6 +79,35 @@ class Found:
 
     ids: tuple[str, ...] = ()
     total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCount:
+    """How many records are of one kind, label and status; erased ones are in none."""
+
+    kind: str
+    label: Label
+    status: Status
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Bytes on disk."""
+
+    database: int
+    write_ahead_log: int
+
+
+@dataclass(frozen=True, slots=True)
+class WordGap:
+    """By how many records a tier's full text and its records differ; false where they agree."""
+
+    missing: int
+    surplus: int
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.surplus)
 
 
 class Log(Protocol):
@@ -146,6 +175,18 @@ class Retrieval(Protocol):
     ) -> list[int]: ...
 
 
+class Counts(Protocol):
+    """How much there is, and whether it agrees: for the operator, never for an answer to an agent."""
+
+    def records(self) -> list[RecordCount]: ...
+    def rows(self) -> dict[str, int]: ...
+    def words(self) -> Iterator[tuple[Label, WordGap]]: ...
+    def sizes(self) -> Sizes: ...
+    def clock_floor(self) -> int: ...
+    def schema_version(self) -> int: ...
+    def damage(self) -> int: ...
+
+
 class Unit(Protocol):
     """One transaction at one moment."""
 
@@ -165,6 +206,8 @@ class Unit(Protocol):
     def disclosures(self) -> DisclosureLog: ...
     @property
     def retrieval(self) -> Retrieval: ...
+    @property
+    def counts(self) -> Counts: ...
     def apply(self, change: Change, content: Content | None) -> None: ...
     def at(self, now: int) -> Unit: ...
     def forget_projection(self) -> None: ...

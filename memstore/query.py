@@ -12,7 +12,7 @@ from typing import Any
 
 from memstore.answers import Giver, Page
 from memstore.core.labels import Label
-from memstore.cursors import Cursor, decode_cursor, encode_cursor, part
+from memstore.cursors import MOST_SERVED, Cursor, decode_cursor, encode_cursor, part
 from memstore.moments import Instant, Position, parse_moment
 from memstore.ports import Filter, Share, Store, Unit
 from memstore.render import Answer, Budget, tokens
@@ -37,13 +37,17 @@ SECTIONS: dict[str, tuple[tuple[Label, Share], ...]] = {
 
 @dataclass(slots=True)
 class Section:
-    """One section as it is being filled: what it holds, how many there are in all, and whether more are left."""
+    """One section as it is being filled: what it holds, how many there are in all, and whether more are left.
+
+    `far` says that more are left than a cursor can name.
+    """
 
     name: str
     items: list[dict[str, Any]] = field(default_factory=list)
     parts: list[bytes] = field(default_factory=list)
     count: int = 0
     more: bool = False
+    far: bool = False
 
 
 def search(store: Store, key: StoreKey, caller: Caller, request: SearchRequest) -> Answer:
@@ -56,7 +60,7 @@ def search(store: Store, key: StoreKey, caller: Caller, request: SearchRequest) 
         wanted = _filter(unit, caller, request)
         # Judged at the time that the query looks back to.
         moment = unit if wanted.before is None else unit.at(wanted.now)
-        run = _Search(Giver(moment, key, caller, page), request, wanted, cursor)
+        run = _Search(Giver(moment, key, caller, page, unit.now), request, wanted, cursor)
         sections = {name: run.section(name) for name in SECTIONS}
         answer = {name: _as_answer(section, told, cursor) for name, section in sections.items()}
         return Answer({**answer, "mark": "", "note": _note(sections, request, caller)}, page.lowest), page
@@ -160,7 +164,8 @@ class _Search:
             item = self.giver.entry(served, listed=listed)
         else:
             rank = len(section.items) + self._served_before + 1
-            item = self.giver.hit(served, detail="ids" if listed else self.request.detail, rank=rank)
+            detail = "ids" if listed else self.request.detail
+            item = self.giver.hit(served, detail=detail, rank=rank, first=not section.items)
         if item is None:
             section.more = True
             return
@@ -176,7 +181,9 @@ class _Search:
 
 def _as_answer(section: Section, told: object, cursor: Cursor | None) -> dict[str, Any]:
     served = [*section.parts, *(cursor.served if cursor and cursor.section == section.name else ())]
-    next_cursor = encode_cursor(told, section.name, served) if section.more and section.items else ""
+    section.far = section.more and len(served) > MOST_SERVED
+    going_on = section.more and section.items and not section.far
+    next_cursor = encode_cursor(told, section.name, served) if going_on else ""
     items = "entries" if section.name == "quarantined" else "hits"
     return {items: section.items, "count": section.count, "next_cursor": next_cursor}
 
@@ -189,4 +196,6 @@ def _note(sections: dict[str, Section], request: SearchRequest, caller: Caller) 
         parts.append("quarantined is not to be relied on; memory_open shows it, and lowers your mark.")
     if any(section.more and not section.items for section in sections.values()):
         parts.append("max_tokens left no room for a section; raise it or lower limit.")
+    if any(section.far for section in sections.values()):
+        parts.append("No cursor goes further than this; narrow the query, by until for one.")
     return " ".join([*parts, "Ranked by full text alone."] if request.query else parts)

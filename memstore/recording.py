@@ -14,7 +14,7 @@ from memstore.core.contexts import Disclosure, Extent
 from memstore.core.fold import RecordState, SessionState, judge_entry
 from memstore.core.labels import Label, SignatureState, Source, Status, Verdict
 from memstore.core.policy import Tool, is_outside
-from memstore.core.records import MAX_BODY_BYTES, MAX_DATA_BYTES, Content, check_kind, ids_among, origin_of
+from memstore.core.records import MAX_DATA_BYTES, Content, check_kind, ids_among, origin_of
 from memstore.core.statements import Kind, Origin, Recorded, Verification
 from memstore.errors import Conflict, InvalidInput, NotFound
 from memstore.moments import Instant, Position, parse_moment
@@ -23,7 +23,7 @@ from memstore.render import Answer, timestamp
 from memstore.requests import ObserveRequest, WriteRequest
 from memstore.serving import Caller, ensure_context, mark_label, resolve
 from memstore.signing import StoreKey
-from memstore.write import Written, append
+from memstore.write import Written, admit, append
 
 MICROS = 1_000_000
 
@@ -92,8 +92,6 @@ def _draft(unit: Unit, caller: Caller, request: WriteRequest, task: str) -> Draf
 
 def _content(**parts: Any) -> Content:
     content = Content(**parts)
-    if len(content.body.encode()) > MAX_BODY_BYTES:
-        raise InvalidInput("`body` is longer than 64 KiB", code="too_long", next_call="Split it, or store a pointer.")
     content.to_bytes()  # refuses what canonical JSON cannot say, before anything is signed
     if len(Content(data=content.data, args=content.args).to_bytes()) > MAX_DATA_BYTES:
         raise InvalidInput("`data` is longer than 64 KiB", code="too_long", next_call="Split it, or store a pointer.")
@@ -117,6 +115,14 @@ def current_session(unit: Unit, caller: Caller, asked: str) -> SessionState | No
         raise NotFound("`session` names no session of yours", code="unknown_id", next_call="Call session_start.")
     if found.ended:
         raise _session_over()
+    started_in = unit.view.context(found.launch)
+    if found.launch != caller.launch and started_in is not None and started_in.mark.label < Label.ATTRIBUTED:
+        # Its task is that context's free text, and would stand in what is written here (T11).
+        raise Conflict(
+            "The session is of a context that has read outside content",
+            code="tainted_session",
+            next_call="Call session_start for one of this context.",
+        )
     return found
 
 
@@ -164,7 +170,7 @@ def _answered(unit: Unit, caller: Caller, asked: str) -> str:
 def _duplicate(unit: Unit, key: StoreKey, caller: Caller, draft: Draft) -> RecordState | None:
     """The record that says just this already and still stands; a name used for other words is a conflict (3.1)."""
     raw = draft.content.to_bytes()
-    twins = key.fingerprint(author=caller.name, scope=caller.scope, task=draft.fields["task"], content=raw)
+    twins = key.fingerprint(author=caller.name, fields=draft.fields, content=raw)
     twin = unit.view.record(unit.contents.twin(twins))
     stands = twin is not None and twin.status(unit.now) is Status.IN_FORCE and not draft.fields.get("supersedes")
     if twin is not None and stands:
@@ -310,6 +316,7 @@ def _would_store(unit: Unit, key: StoreKey, caller: Caller, draft: Draft) -> Ans
         content="0" * 64,
         **draft.fields,
     )
+    admit(unit, caller.author, statement, unit.log.head().size)
     verdict = judge_entry(statement, SignatureState.VALID, unit.view)
     return Answer(
         {

@@ -107,6 +107,11 @@ def hit(served: Served, detail: str, now: int, rank: int = 0) -> dict[str, Any]:
     return {"id": head.pop("id"), "kind": head.pop("kind"), "title": content.title, "body": body, **words, **head}
 
 
+def cut(served: Served, kept: int = 0) -> dict[str, Any]:
+    """What of a record is left out: characters of its body beyond `kept`, and whether it has data."""
+    return {"body": max(0, len(served.content.body) - kept), "data": bool(served.content.data)}
+
+
 def snippet(text: str) -> str:
     return text if len(text) <= SNIPPET else text[: SNIPPET - 1].rstrip() + "…"
 
@@ -142,9 +147,14 @@ class Budget:
 
 # Characters that a reader does not see, or that change what is seen around them: control, bidi, zero-width, tags.
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+# Of other categories and as invisible: variation selectors, which can carry bytes, joiners and fillers.
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 # What chat templates and transcripts use to change who is speaking.
 _ROLE_TOKEN = re.compile(
-    r"<\||\|>|\[/?INST\]|<</?SYS>>|</?(?:s|system|user|assistant|human|tool|function_calls|antml)\b[^>]{0,64}>"
+    r"<\||\|>|\[/?INST\]|<</?SYS>>"
+    r"|</?(?:s|system|user|assistant|human|model|antml|invoke|parameter|(?:tool|function|start_of|end_of)\w*)\b[^>]{0,256}>"
     r"|^\s*(?:system|user|assistant|human|developer|tool)\s*:|\\u\{",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -153,6 +163,7 @@ _ROLE_TOKEN = re.compile(
 def escaped(text: str) -> str:
     """Hidden characters and role tokens made visible as `\\u{hex}`; line ends and tabs stay."""
     text = _ROLE_TOKEN.sub(lambda match: "".join(_visible(c) if not c.isalnum() else c for c in match[0]), text)
+    text = _INVISIBLE.sub(lambda match: _visible(match[0]), text)
     return "".join(c if c in "\n\t" or unicodedata.category(c) not in _HIDDEN else _visible(c) for c in text)
 
 
@@ -170,7 +181,7 @@ def new_marker(text: str) -> str:
 
 def datamarked(text: str, marker: str) -> str:
     """Every line begins with the marker and every gap between words is one (spotlighting by datamarking)."""
-    return "\n".join(marker + re.sub(r"[ \t]+", marker, line) for line in text.split("\n"))
+    return "\n".join(marker + re.sub(r"\s+", marker, line) for line in text.split("\n"))
 
 
 def opened_text(served: Served) -> str:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
+from memstore.core.canonical import refuse_not_canonical
 from memstore.core.records import (
     MAX_BODY_BYTES,
+    MAX_INTENT_BYTES,
     MAX_ITEM,
     MAX_ITEMS,
     MAX_RATIONALE_BYTES,
@@ -26,7 +29,20 @@ MAX_QUERY = 4096
 MAX_IDS = 20
 MAX_REFS = 5
 
-Text = Annotated[str, Field(max_length=MAX_BODY_BYTES)]
+
+
+def _at_most(most: int) -> AfterValidator:
+    """That a text is at most `most` bytes in UTF-8: limits of stored text count bytes, those of a schema characters."""
+
+    def check(text: str) -> str:
+        if len(text.encode()) > most:
+            raise PydanticCustomError("too_many_bytes", "too long", {"max_length": most})
+        return text
+
+    return AfterValidator(check)
+
+
+Text = Annotated[str, Field(max_length=MAX_BODY_BYTES), _at_most(MAX_BODY_BYTES)]
 Ids = Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=MAX_ITEMS)]
 IdOrKey = Annotated[str, Field(max_length=210)]
 Short = Annotated[str, Field(max_length=200)]
@@ -51,9 +67,11 @@ class Request(BaseModel):
     @classmethod
     def parse(cls, arguments: dict[str, Any]) -> Self:
         try:
-            return cls.model_validate(arguments)
+            request = cls.model_validate(arguments)
         except ValidationError as error:
             raise _refusal(cls, error) from None  # the cause would carry the input
+        refuse_not_canonical(arguments, nfc=False)  # NUL, floats and depth, wherever they stand
+        return request
 
 
 class WriteRequest(Request):
@@ -61,7 +79,7 @@ class WriteRequest(Request):
     kind: KindName
     title: Annotated[str, Field(max_length=MAX_TITLE)]
     body: Text = ""
-    rationale: Annotated[str, Field(max_length=MAX_RATIONALE_BYTES)] = ""
+    rationale: Annotated[str, Field(max_length=MAX_RATIONALE_BYTES), _at_most(MAX_RATIONALE_BYTES)] = ""
     caveats: Items = []
     alternatives: Items = []
     conditions: Items = []
@@ -120,7 +138,7 @@ class OpenRequest(Request):
     verb = "open"
     refs: Annotated[list[Annotated[str, Field(max_length=200)]], Field(min_length=1, max_length=MAX_REFS)]
     render: Literal["datamarked", "base64", "json"] = "datamarked"
-    offset: Annotated[int, Field(ge=0, le=MAX_BODY_BYTES * 2)] = 0
+    offset: Annotated[int, Field(ge=0, le=MAX_BODY_BYTES * 16)] = 0
     max_tokens: Tokens = 8000
 
 
@@ -142,7 +160,7 @@ class SessionStartRequest(Request):
     verb = "session_start"
     task: Annotated[str, Field(min_length=1, max_length=200)]
     scope: Annotated[str, Field(max_length=64)] = ""
-    goal: Annotated[str, Field(max_length=4096)] = ""
+    goal: Annotated[str, Field(max_length=MAX_INTENT_BYTES), _at_most(MAX_INTENT_BYTES)] = ""
     resume_handoff: IdOrKey = ""
     max_tokens: Tokens = 1500
 
@@ -175,8 +193,8 @@ def _refusal(model: type[Request], error: ValidationError) -> InvalidInput:
             if field in ("kind", "kinds"):
                 return _unknown_kind(field, str(bounds.get("expected", "")))
             return InvalidInput(f"{where} is not one of its values", next_call=f"Use {bounds.get('expected')}.")
-        case "string_too_long" | "too_long":
-            unit = "items" if first["type"] == "too_long" else "characters"
+        case "string_too_long" | "too_long" | "too_many_bytes" as defect:
+            unit = {"too_long": "items", "too_many_bytes": "bytes"}.get(defect, "characters")
             limit = f"At most {bounds.get('max_length')} {unit}."
             return InvalidInput(f"{where} is too long", code="too_long", next_call=limit)
         case "string_too_short" | "too_short":
@@ -184,6 +202,8 @@ def _refusal(model: type[Request], error: ValidationError) -> InvalidInput:
         case "greater_than_equal" | "less_than_equal":
             low_high = f"at least {bounds['ge']}" if "ge" in bounds else f"at most {bounds['le']}"
             return InvalidInput(f"{where} is out of range", code="out_of_range", next_call=f"It is {low_high}.")
+        case "string_unicode":
+            return InvalidInput(f"{where} has a lone surrogate in it", code="not_canonical")
         case kind:
             wanted = kind.removesuffix("_type").replace("_", " ")
             return InvalidInput(f"{where} is not of its type", next_call=f"Expected: {wanted}.")

@@ -43,7 +43,7 @@ def verb(model: type[R]) -> Callable[[Verb[R]], Callable[..., Answer]]:
 
     def made(method: Verb[R]) -> Callable[..., Answer]:
         @functools.wraps(method)
-        def call(self: MemStore, *args: Any, **arguments: Any) -> Answer:
+        def call(self: MemStore, /, *args: Any, **arguments: Any) -> Answer:
             names = list(model.model_fields)
             if len(args) > len(names) or set(names[: len(args)]) & set(arguments):
                 raise InvalidInput(f"{model.verb} was given too many arguments")
@@ -168,6 +168,10 @@ class MemStore:
     def brief(self, session: str, max_tokens: int = 1500) -> Answer:
         """The brief of a session of this scope, as the resource `memstore://session/{id}/brief` gives it."""
         return sessions.brief_again(self._store, self._caller(), session, max_tokens)
+
+    def renew(self) -> None:
+        """Extend the lease of the current session: what a server does while its client is there (3.6)."""
+        self._renewed()
 
     def agents(self) -> list[dict[str, Any]]:
         """The principals that share this caller's scope: names, roles, and whom they are under."""

@@ -167,29 +167,37 @@ def _verified(unit: Unit, state: RecordState) -> tuple[Recorded | None, Content,
     logged, stored = unit.log.entry(state.seq), unit.contents.get(state.seq)
     if logged is None or stored is None or leaf_of(logged.entry) != logged.leaf:
         return broken
-    # 2. The id is that of what was signed, and the signature is by a key that stood at this position.
-    signature = signature_state(unit, logged)
-    if signature is SignatureState.UNKNOWN_KEY:
-        return None, Content(), signature
-    if signature is SignatureState.INVALID or short_id("m-", logged.entry.digest) != state.id:
-        return broken
-    # 3. The content is what the statement commits to, and the projection says what the statement says.
     try:
+        # 2. The signature is by a key of the author that stood at this position; the id is that of what was signed.
         statement = parse_statement(logged.entry.payload_type, logged.payload)
+        signature = signature_state(unit, logged, statement.author)
+        if signature is SignatureState.UNKNOWN_KEY:
+            return None, Content(), signature
+        if signature is SignatureState.INVALID or short_id("m-", logged.entry.digest) != state.id:
+            return broken
+        # 3. The content is what the statement commits to, and the projection says what the statement says.
+        if statement.store != unit.log.head().store:
+            return broken
         if not isinstance(statement, Recorded) or content_digest(stored.salt, stored.content) != statement.content:
             return broken
         if any(getattr(state, name) != getattr(statement, name) for name in _SIGNED):
+            return broken
+        # A label falls when the log says something about the past; nothing here raises one.
+        if state.label > logged.entry.verdict.label:
             return broken
         return statement, Content.parse(stored.content), signature
     except IntegrityError:
         return broken
 
 
-def signature_state(unit: Unit, logged: Logged) -> SignatureState:
-    """What is known of an entry's signature: over its payload, by the key it names, at its position."""
+def signature_state(unit: Unit, logged: Logged, author: str) -> SignatureState:
+    """What is known of an entry's signature: over its payload, by a key of `author`, at its position.
+
+    A compromised key's signature is still valid; that its acts are void is the record's status (T5).
+    """
     entry = logged.entry
     key = unit.registry.key(entry.keyid)
-    if key is None or key.added > entry.seq:
+    if key is None or key.principal != author or not key.in_use_at(entry.seq):
         return SignatureState.UNKNOWN_KEY
     message = pre_authentication_encoding(entry.payload_type, logged.payload)
     try:

@@ -58,10 +58,9 @@ def _store_goal(unit: Unit, key: StoreKey, caller: Caller, request: SessionStart
     if caller.principal.role not in (Role.HUMAN, Role.LEAD):
         return "goal is not stored: a person or a lead writes the task's intent."
     content = Content(title=snippet(request.goal.strip().split("\n")[0])[:200], body=request.goal)
-    twins = key.fingerprint(author=caller.name, scope=caller.scope, task=request.task, content=content.to_bytes())
-    if unit.contents.twin(twins):
-        return ""
     fields: dict[str, Any] = {"kind": Kind.INTENT, "scope": caller.scope, "task": request.task, "session": session}
+    if unit.contents.twin(key.fingerprint(author=caller.name, fields=fields, content=content.to_bytes())):
+        return ""
     append(unit, key, caller.author, Recorded, {**fields, "origin": Origin.AGENT}, content)
     return ""
 
@@ -141,7 +140,7 @@ def brief_of(store: Store, caller: Caller, *, task: str, session: str, tokens: i
     """
 
     def look(unit: Unit) -> tuple[tuple[dict[str, Any], int], _Brief]:
-        writer = _Brief(Budget(tokens - 80), caller)
+        writer = _Brief(Budget(tokens - 100), caller)
         return (writer.written(unit, task, session), writer.left_out), writer
 
     (brief, left_out), mark = disclosed(store, caller, look)
@@ -202,7 +201,7 @@ class _Brief:
         return items
 
     def _intent(self, unit: Unit, intents: list[Served]) -> dict[str, Any]:
-        """The newest intent, verbatim: it is at most 4 KiB, and goes in whatever the budget."""
+        """The newest intent, verbatim or not at all: a part of a request may say the opposite of the whole."""
         told = [served for served in intents if served.label >= readable(unit, self.caller)]
         if not told:
             return {"id": intents[0].id} if intents else {}
@@ -214,7 +213,9 @@ class _Brief:
             "label": str(newest.label),
             "flags": list(newest.flags),
         }
-        self.budget.take(item)
+        if not self.budget.take(item):
+            self.left_out += 1
+            return {"id": newest.id}
         self.shown.append(Shown(newest, Extent.FULL))
         return item
 

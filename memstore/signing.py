@@ -12,9 +12,10 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
@@ -26,7 +27,7 @@ from memstore.core.canonical import canonical_bytes
 from memstore.core.keys import thumbprint
 from memstore.core.merkle import Frontier
 from memstore.core.notes import Checkpoint, checkpoint_text, format_note
-from memstore.core.statements import possession_message, short_id
+from memstore.core.statements import Verification, possession_message, short_id
 from memstore.errors import Denied, InvalidInput, NotFound
 
 STORE_KEY = "@store"
@@ -85,9 +86,14 @@ class StoreKey:
         text = checkpoint_text(Checkpoint(origin, frontier.size, frontier.root()))
         return format_note(text, origin, self.signer.public, self.signer.sign(text.encode()))
 
-    def fingerprint(self, *, author: str, scope: str, task: str, content: bytes) -> bytes:
-        """What finds the same words by the same author again, and says nothing without this key (32 bytes)."""
-        named = canonical_bytes([author, scope, task, hashlib.sha256(content).hexdigest()], nfc=False)
+    def fingerprint(self, *, author: str, fields: Mapping[str, Any], content: bytes) -> bytes:
+        """What finds the same words by the same author again, and says nothing without this key (32 bytes).
+
+        `fields` are those of the statement: the same words as another kind, or as an answer, say something else.
+        """
+        said = [str(fields.get(name, "")) for name in ("scope", "task", "kind", "answers")]
+        said.append(str(fields.get("verification", Verification.UNVERIFIED)))
+        named = canonical_bytes([author, *said, hashlib.sha256(content).hexdigest()], nfc=False)
         return hmac.digest(self._fingerprints, named, "sha256")
 
     def seal(self, told: bytes, bound_to: bytes) -> str:

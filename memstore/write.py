@@ -71,7 +71,7 @@ def append(
     statement = kind.build(
         store=key.store, author=author.name, launch=author.launch, n=n + 1, prev=prev, asserted_at=unit.now, **fields
     )
-    _admit(unit, author, statement, head.size)
+    admit(unit, author, statement, head.size)
     # 2. Signed over the DSSE pre-authentication encoding; the id is a hash of just that.
     type_name, payload = payload_type(kind), payload_of(statement)
     digest = digest_of(type_name, payload)
@@ -95,7 +95,7 @@ def append(
     unit.log.append_entry(logged)
     unit.log.move_head(frontier, key.checkpoint(frontier), unit.now)
     if content and isinstance(statement, Recorded):
-        twins = key.fingerprint(author=author.name, scope=statement.scope, task=statement.task, content=raw)
+        twins = key.fingerprint(author=author.name, fields=fields, content=raw)
         unit.contents.put(entry.seq, StoredContent(salt, raw, twins))
     for change in changes:
         unit.apply(change, content)
@@ -104,7 +104,8 @@ def append(
     return Written(id_of(statement, digest), entry, statement)
 
 
-def _admit(unit: Unit, author: Author, statement: Statement, seq: int) -> None:
+def admit(unit: Unit, author: Author, statement: Statement, seq: int) -> None:
+    """Raise `Denied` where the author, or its key, may not make this statement at this position."""
     principal = unit.view.principal(author.name)
     genesis = seq == 0 and isinstance(statement, PrincipalRegistered) and statement.name == author.name
     if genesis and author.name == OPERATOR_NAME:

@@ -50,17 +50,10 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "memstore.sessions",
         "memstore.write",
     ),
-    "adapters": ("memstore.service", "memstore.stores", "memstore.stores.*"),
+    "adapters": ("memstore.embed", "memstore.embed.*", "memstore.service", "memstore.stores", "memstore.stores.*"),
     "config": ("memstore", "memstore.config"),
     "cli": ("memstore.__main__", "memstore.cli", "memstore.cli.*", "memstore.demo"),
-    "mcp_server": (
-        "mcp_server",
-        "mcp_server.__main__",
-        "mcp_server.caller",
-        "mcp_server.errors",
-        "mcp_server.server",
-        "mcp_server.stdio",
-    ),
+    "mcp_server": ("mcp_server", "mcp_server.*"),
 }
 RANK = {layer: height for height, layer in enumerate(LAYERS)}
 
@@ -87,7 +80,8 @@ HEAVY = {
     "sentence_transformers": "memstore.embed.sentence_transformers",
 }
 
-READ_THE_ENVIRONMENT = ("memstore.config", "memstore.cli", "memstore.cli.*")
+# `mcp_server` itself only sets what fastmcp would else read from the environment and from a stray `.env`.
+READ_THE_ENVIRONMENT = ("memstore.config", "memstore.cli", "memstore.cli.*", "mcp_server")
 ENVIRONMENT = frozenset({"environ", "environb", "getenv", "getenvb", "putenv"})
 
 # Appending to the log is one method of the Store port; one module calls it. A store may pass the call on inside itself.

@@ -36,6 +36,11 @@ def canonical_bytes(value: object, *, nfc: bool = True) -> bytes:
     return rfc8785.dumps(value)  # type: ignore[arg-type]  # `_check` has shown it to be a Value
 
 
+def refuse_not_canonical(value: object, *, nfc: bool = True) -> None:
+    """Raise InvalidInput `not_canonical` for what `canonical_bytes` would refuse."""
+    _check(value, depth=0, nfc=nfc)
+
+
 def parse_canonical(data: bytes, *, nfc: bool = True) -> Value:
     """The value whose canonical form is `data`, to the last byte. Raises InvalidInput `not_canonical`."""
     try:

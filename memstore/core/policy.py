@@ -76,12 +76,12 @@ class KeyState:
     retired: int | None = None
     compromised: int | None = None
 
+    def in_use_at(self, seq: int) -> bool:
+        """Whether it was the principal's key there; the statement that retires it is still signed by it."""
+        return self.added <= seq and (self.retired is None or seq <= self.retired)
+
     def stands_at(self, seq: int) -> bool:
-        return (
-            self.added <= seq
-            and (self.retired is None or seq <= self.retired)
-            and (self.compromised is None or seq < self.compromised)
-        )
+        return self.in_use_at(seq) and (self.compromised is None or seq < self.compromised)
 
 
 @dataclass(frozen=True, slots=True)

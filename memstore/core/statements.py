@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -106,7 +106,7 @@ class Statement(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_enum_values=False)
     noun: ClassVar[str]
 
-    v: Literal[1] = 1
+    v: Annotated[int, Field(ge=1, le=1)] = 1  # not Literal[1], which True equals
     store: Annotated[str, Field(pattern=r"^[a-z2-7]{26}$")]
     author: Name
     launch: Launch

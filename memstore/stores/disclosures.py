@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from memstore.core.contexts import ContextState, Disclosure, Extent, after
 from memstore.core.labels import STALE, Label, Source, Status, mark_of
+from memstore.core.statements import digest_of, short_id
 from memstore.stores.lookups import context_from, record_from
 from memstore.stores.sql import QUERIES
 
@@ -53,9 +54,14 @@ class DisclosureTables:
 
     def replayed(self) -> Iterator[tuple[str, Disclosure]]:
         """(launch, disclosure) of all, by position: what a replay has to apply before the entry there."""
+        # Ids from the log, not from the projection, which a replay is there to mend.
+        ids = {
+            seq: short_id("m-", digest_of(kind, payload))
+            for seq, kind, payload in self.conn.execute(QUERIES["entries_disclosed"])
+        }
         for row in self.conn.execute(QUERIES["disclosures_by_position"]).fetchall():
             status = Status.EXPIRED if row["stale"] else Status.IN_FORCE
-            source = Source(row["record_id"], Label(row["label"]), status)
+            source = Source(ids.get(row["record"], ""), Label(row["label"]), status)
             yield row["launch"], Disclosure(row["record"], row["position"], row["at"], source, Extent(row["detail"]))
 
     def replay(self, launch: str, disclosure: Disclosure) -> None:

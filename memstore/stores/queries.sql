@@ -180,8 +180,10 @@ SELECT max(detail) FROM disclosures WHERE record = ? AND context = ?;
 INSERT INTO disclosures (context, n, record, position, at, label, detail, stale) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: disclosures_by_position
-SELECT d.*, c.launch, coalesce(r.id, '') AS record_id FROM disclosures d JOIN contexts c ON c.no = d.context
-LEFT JOIN records r ON r.seq = d.record ORDER BY d.position, d.context, d.n;
+SELECT d.*, c.launch FROM disclosures d JOIN contexts c ON c.no = d.context ORDER BY d.position, d.context, d.n;
+
+-- name: entries_disclosed
+SELECT seq, payload_type, payload FROM entries WHERE seq IN (SELECT record FROM disclosures);
 
 -- name: record_at
 SELECT r.*, s.ended_at, l.until
@@ -236,3 +238,30 @@ SELECT seq FROM (
     )
 )
 ORDER BY seq LIMIT :most;
+
+-- name: count_records
+SELECT kind, label, status, count(*) AS records FROM (
+    SELECT r.kind, r.label, CASE
+        WHEN r.revoked THEN 'revoked_author'
+        WHEN r.suspect THEN 'suspect'
+        WHEN r.superseded_by IS NOT NULL THEN 'superseded'
+        WHEN r.expires_at <= :now THEN 'expired'
+        WHEN r.kind = 'hypothesis' AND (l.until IS NULL OR l.until <= :now OR s.ended_at <= :now) THEN 'expired'
+        ELSE 'in_force' END AS status
+    FROM records r
+    LEFT JOIN sessions s ON s.id = r.session AND r.kind = 'hypothesis'
+    LEFT JOIN leases l ON l.session = s.id
+    WHERE r.erased = 0
+)
+GROUP BY kind, label, status;
+
+-- name: count_rows
+SELECT
+    (SELECT count(*) FROM records WHERE erased = 1) AS erased,
+    (SELECT count(*) FROM principals) AS principals,
+    (SELECT count(*) FROM contexts) AS contexts,
+    (SELECT count(*) FROM contexts c JOIN principals p ON p.name = c.principal
+        WHERE c.mark <= :tainted AND p.role IN ('worker', 'lead', 'tool')) AS tainted_contexts,
+    (SELECT count(*) FROM disclosures) AS disclosures,
+    (SELECT count(*) FROM sessions s JOIN leases l ON l.session = s.id
+        WHERE s.ended_seq IS NULL AND l.until > :now) AS open_sessions;

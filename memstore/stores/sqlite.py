@@ -17,6 +17,7 @@ from pathlib import Path
 from memstore.core.fold import Change
 from memstore.core.records import Content
 from memstore.errors import MemStoreError, StoreUnavailable
+from memstore.stores.counts import CountTables
 from memstore.stores.disclosures import DisclosureTables
 from memstore.stores.log_tables import ContentTable, LogTables
 from memstore.stores.lookups import Lookups, RecordTables, RegistryTables
@@ -47,6 +48,7 @@ class SqliteUnit:
         self.records = RecordTables(conn, now)
         self.disclosures = DisclosureTables(conn, now)
         self.retrieval = RetrievalTables(conn)
+        self.counts = CountTables(conn, now)
 
     def apply(self, change: Change, content: Content | None) -> None:
         apply(self.conn, change, content)

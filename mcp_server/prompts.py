@@ -1,0 +1,102 @@
+"""The prompts: recipes that a person picks in a client, which make the model use the tools in the right order.
+
+They hold no stored content, only the arguments they were given, quoted. Another prompt is another row of `PROMPTS`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from fastmcp.prompts.base import Message, Prompt, PromptArgument, PromptResult
+from mcp_types import Prompt as WirePrompt
+
+from mcp_server.errors import telling
+from mcp_server.results import flow
+from memstore.core.canonical import canonical_bytes
+from memstore.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One prompt: what it is for, its arguments with their descriptions (those with a * must be given), its text."""
+
+    name: str
+    description: str
+    arguments: dict[str, str]
+    text: str
+
+
+PROMPTS = (
+    Recipe(
+        "resume_task",
+        "Take up a task where it was left, by what stands and not by what is remembered.",
+        {"task*": "Name of the task, as session_start takes it", "scope": "Scope to work in; empty for the usual one"},
+        """Take up the task {task}.
+1. session_start(task={task}, scope={scope}). Read the brief whole: intent and constraints bind you.
+2. memory_search(task={task}, kinds=["checkpoint"]): resume from the data of the newest one.
+3. memory_history(task={task}): what happened last, and which findings are unverified.
+4. For decisions flagged needs_revisit, check whether their conditions still hold.
+5. Results under quarantined are out of date or not to be relied on: fetch afresh what you need.
+Then say in a few lines what stands, what is open and what you do next, and begin.""",
+    ),
+    Recipe(
+        "write_decision",
+        "Write a decision down so that others can rely on it and know when to revisit it.",
+        {"decision*": "What was decided, in a sentence", "task": "Name of the task it belongs to"},
+        """Write this decision to memory: {decision} (task {task}).
+1. If no session runs, session_start with the task. memory_search for what was decided on it before.
+2. memory_write(kind="decision") with: title, one line; rationale, why; alternatives, one text for each option that was
+   rejected and why, or ["none"]; conditions, what has to stay true (texts or record ids); caveats; derived_from, the
+   ids of the findings it rests on. If it replaces an earlier decision, pass supersedes.
+3. Ask me for what you do not know. Do not make up a rationale or alternatives.
+4. Tell me the id and the label it got; if the label is tainted, say why.""",
+    ),
+    Recipe(
+        "debug_task",
+        "Find the step at which a task went wrong, and what rests on it.",
+        {"task*": "Name of the task", "symptom": "What is wrong, as far as known"},
+        """Find out where the task {task} went wrong. Symptom: {symptom}
+1. memory_history(task={task}) from its beginning, page by page: who wrote what, when, and of which label.
+2. Look for the first record that is wrong: findings that are unverified or failed, results that had expired when they
+   were used (flag stale_inputs), decisions whose conditions fell (needs_revisit), caveats that were dropped.
+3. memory_search with as_of shows what could be known at that point.
+4. memory_get the records in question and follow their derived_from back. Open quarantined text only if you must.
+5. Report: the step, the evidence by id, what rests on it, and what to correct. Write the cause as a finding, verified
+   only if you have shown it.""",
+    ),
+)
+
+
+class RecipePrompt(Prompt):
+    """A recipe as fastmcp serves it."""
+
+    recipe: Recipe
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> RecipePrompt:
+        arguments = [
+            PromptArgument(name=name.rstrip("*"), description=said, required=name.endswith("*"))
+            for name, said in recipe.arguments.items()
+        ]
+        return cls(name=recipe.name, description=recipe.description, arguments=arguments, recipe=recipe)
+
+    async def render(self, arguments: dict[str, Any] | None = None) -> PromptResult:
+        with telling():
+            return PromptResult([Message(self._filled(arguments or {}))], meta=flow())
+
+    def _filled(self, given: dict[str, Any]) -> str:
+        declared = self.arguments or []
+        names = [argument.name for argument in declared]
+        takes = "It takes: " + ", ".join(names) + "."
+        if not given.keys() <= set(names):
+            raise InvalidInput("The prompt has no such argument", code="unknown_field", next_call=takes)
+        if not all(given.get(argument.name) for argument in declared if argument.required):
+            raise InvalidInput("An argument of the prompt is missing", code="missing_field", next_call=takes)
+        canonical_bytes(given, nfc=False)  # refuses what JSON cannot say
+        return self.recipe.text.format(**{name: json.dumps(given.get(name, ""), ensure_ascii=False) for name in names})
+
+    def to_mcp_prompt(self, **overrides: Any) -> WirePrompt:
+        """As clients list it, without fastmcp's own `_meta`."""
+        return super().to_mcp_prompt(**{"_meta": None, **overrides})

@@ -1,0 +1,164 @@
+"""Making a store, registering principals and tools, and changing and withdrawing keys (DESIGN 8, T9).
+
+Each command is one act of the operator, or two lines of one; the acts themselves stand in `memstore.admin`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from memstore.cli.display import table
+from memstore.cli.options import (
+    named_store,
+    opened_house,
+    passphrase_for,
+    store_folder,
+    store_option,
+    unprotected_option,
+)
+from memstore.cli.output import emit
+
+AGENT_COLUMNS = ("name", "role", "under", "scopes", "open_world", "key", "keyid")
+TOOL_COLUMNS = ("tool", "open_world", "max_ttl_seconds")
+
+
+@click.command()
+@unprotected_option
+@store_option
+def init_command(unprotected_key: bool) -> None:
+    """Make a store: its database, its keys, a .gitignore, and the operator; prints {store_id, folder}.
+
+    Asks for the passphrase of the operator's key.
+    """
+    from memstore.config import init_store
+
+    store_id = init_store(named_store(), passphrase=passphrase_for(unprotected=unprotected_key)())
+    emit({"store_id": store_id, "folder": str(store_folder())})
+
+
+@click.group()
+def agent_command() -> None:
+    """Register principals (agents, people, tools that sign), change their keys, withdraw them."""
+
+
+@agent_command.command("add")
+@click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice(["worker", "lead", "human", "tool", "checker"]),
+    default="worker",
+    show_default=True,
+    help="What the principal is; how far its words go follows from it.",
+)
+@click.option("--under", metavar="NAME", default="", help="The lead above it.")
+@click.option("--open-world", is_flag=True, help="It reads the outside all the time: its words are tainted.")
+@click.option("--scope", "scopes", metavar="S", multiple=True, help="A scope it works in [main]. May be repeated.")
+@click.option("--team", metavar="T", default="", help="Its team.")
+@click.option("--version", metavar="V", default="", help="The version of agent and model.")
+@click.option("--capability", "capabilities", metavar="TAG", multiple=True, help="What it can do. May be repeated.")
+@click.option("--accepts", metavar="CONTRACT", multiple=True, help="A contract it takes. May be repeated.")
+@unprotected_option
+@store_option
+def add(name: str, role: str, unprotected_key: bool, **about: Any) -> None:
+    """Register NAME with a fresh key, which is written to the store's folder keys/.
+
+    The key of a person is encrypted with a passphrase, asked for here.
+    """
+    from memstore import admin
+    from memstore.core.statements import Role
+
+    ask = passphrase_for(unprotected=unprotected_key)
+    with opened_house() as house:
+        emit(admin.add_agent(house, name, role=Role(role), new_passphrase=ask, **about))
+
+
+@agent_command.command("list")
+@store_option
+def list_agents() -> None:
+    """List all principals with the state of their keys."""
+    from memstore import admin
+
+    with opened_house() as house:
+        emit({"agents": admin.list_agents(house)}, lambda answer: table(answer["agents"], AGENT_COLUMNS))
+
+
+@agent_command.command("rotate")
+@click.argument("name")
+@unprotected_option
+@store_option
+def rotate(name: str, unprotected_key: bool) -> None:
+    """Give NAME a new key, signed for by the old one."""
+    _replace_key(name, "rotated", unprotected_key=unprotected_key)
+
+
+@agent_command.command("rekey")
+@click.argument("name")
+@unprotected_option
+@store_option
+def rekey(name: str, unprotected_key: bool) -> None:
+    """Give NAME a new key where the old one is lost, signed for by the operator."""
+    _replace_key(name, "rekeyed", unprotected_key=unprotected_key)
+
+
+def _replace_key(name: str, action: str, *, unprotected_key: bool) -> None:
+    from memstore import admin
+    from memstore.core.statements import KeyAction
+
+    ask = passphrase_for(unprotected=unprotected_key)
+    with opened_house() as house:
+        emit(admin.replace_key(house, name, KeyAction(action), new_passphrase=ask))
+
+
+@agent_command.command("retire")
+@click.argument("name")
+@store_option
+def retire(name: str) -> None:
+    """Take NAME's key out of use; what it signed stands."""
+    from memstore import admin
+
+    with opened_house() as house:
+        emit(admin.retire(house, name))
+
+
+@agent_command.command("compromise")
+@click.argument("name")
+@click.option(
+    "--since", metavar="SEQ", type=int, required=True, help="The log position from which on its acts are void."
+)
+@store_option
+def compromise(name: str, since: int) -> None:
+    """Void all that NAME signed from a log position on; lists what fell and what rests on it."""
+    from memstore import admin
+
+    with opened_house() as house:
+        emit(admin.compromise(house, name, since))
+
+
+@click.group()
+def tool_command() -> None:
+    """Register tools: the result of one that is not registered is tainted."""
+
+
+@tool_command.command("add")
+@click.argument("name")
+@click.option("--open-world", is_flag=True, help="Its results may hold anything: they are untrusted.")
+@click.option("--max-ttl", metavar="S", type=int, default=0, help="How many seconds its results may live at most.")
+@store_option
+def add_tool(name: str, open_world: bool, max_ttl: int) -> None:
+    """Register the tool NAME; one that ends in * stands for all whose names begin so."""
+    from memstore import admin
+
+    with opened_house() as house:
+        emit(admin.add_tool(house, name, open_world=open_world, max_ttl=max_ttl))
+
+
+@tool_command.command("list")
+@store_option
+def list_tools() -> None:
+    """List all registered tools."""
+    with opened_house() as house, house.store.read() as unit:
+        tools = unit.registry.tools()
+    found = [{"tool": t.pattern, "open_world": t.open_world, "max_ttl_seconds": t.max_ttl_seconds} for t in tools]
+    emit({"tools": found}, lambda answer: table(answer["tools"], TOOL_COLUMNS))

@@ -1,0 +1,136 @@
+"""What an operator does to a store as a whole: audit, checkpoints, proofs, rebuilding, diagnosis, counts, erasure.
+
+What finds something wrong says so by its exit status: 6 where the log does not verify, 1 where the doctor has advice.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from memstore.cli.display import checked, plain
+from memstore.cli.options import opened_house, store_folder, store_option
+from memstore.cli.output import emit, progress
+from memstore.errors import IntegrityError, InvalidInput, MemStoreError
+
+WRONG = 1
+
+
+@click.group()
+def log_command() -> None:
+    """The log as evidence: that nothing in it was changed, and that a record stands in it."""
+
+
+@log_command.command("verify")
+@click.option(
+    "--against", metavar="FILE", help="An older checkpoint, kept elsewhere: that nothing before it was changed or lost."
+)
+@store_option
+def verify(against: str | None) -> None:
+    """Check every signature, digest and label, and replay the whole log; exit status 6 if anything differs."""
+    from memstore import log
+
+    older = _checkpoint_in(against) if against else ""
+    with opened_house(check=False) as house, progress("Verifying") as show:
+        found = log.audit(house.store, against=older, progress=show)
+    _ended(found)
+
+
+def _checkpoint_in(file: str) -> str:
+    """The signed note in a file: as `log checkpoint` prints it on a terminal, or as its JSON."""
+    try:
+        text = Path(file).read_bytes().decode()
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise InvalidInput("--against names no file that can be read", code="no_file") from error
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return str(found.get("checkpoint", "")) if isinstance(found, dict) else text
+
+
+def _ended(found: dict[str, Any]) -> None:
+    emit(found)
+    if not found["ok"]:
+        click.get_current_context().exit(IntegrityError.exit_status)
+
+
+@log_command.command("checkpoint")
+@store_option
+def checkpoint() -> None:
+    """Print the signed checkpoint of the log as it is; keep it elsewhere, for `log verify --against`."""
+    from memstore import log
+
+    with opened_house() as house:
+        note = log.checkpoint(house.store)
+    emit({"store_id": house.key.store, "checkpoint": note}, lambda answer: answer["checkpoint"].splitlines())
+
+
+@log_command.command("prove")
+@click.argument("record")
+@store_option
+def prove(record: str) -> None:
+    """Prove that RECORD stands in the log: its entry, the path to the root, and the checkpoint with that root."""
+    from memstore import log
+
+    with opened_house() as house:
+        emit(log.prove(house.store, record))
+
+
+@click.command()
+@store_option
+def rebuild_command() -> None:
+    """Make everything that is projected anew, from log, contents and disclosures; signatures are checked on the way."""
+    from memstore import log
+
+    with opened_house() as house, progress("Rebuilding") as show:
+        found = log.rebuild(house.store, progress=show)
+    _ended(found)
+
+
+@click.command()
+@store_option
+def doctor_command() -> None:
+    """Say what is wrong with a store, and what to do; exit status 1 if anything is.
+
+    It changes nothing. `log verify` looks at every entry; this looks at everything else.
+    """
+    from memstore import insight
+    from memstore.config import system_clock
+
+    folder = store_folder()
+    try:
+        with opened_house(check=False) as house:
+            checks = [insight.Check("store", True, "It opens."), *insight.examine(house, now=system_clock())]
+    except MemStoreError as error:
+        checks = [insight.Check("store", False, f"{error.code}: {error.what}.", error.next_call)]
+    if folder.is_dir():
+        checks += insight.examine_folder(folder)
+    ok = all(check.ok for check in checks)
+    emit({"ok": ok, "folder": str(folder), "checks": [check.as_dict() for check in checks]}, checked)
+    if not ok:
+        click.get_current_context().exit(WRONG)
+
+
+@click.command()
+@store_option
+def stats_command() -> None:
+    """Count what is in a store: records by kind, label and status, disclosures, contexts, sessions, bytes."""
+    from memstore import insight
+
+    with opened_house() as house:
+        emit(insight.stats(house.store), plain)
+
+
+@click.command()
+@click.argument("record")
+@store_option
+def erase_command(record: str) -> None:
+    """Destroy RECORD's content everywhere in the store, for good; its statement stays, and the log still verifies."""
+    from memstore import admin
+
+    with opened_house() as house:
+        emit(admin.erase_content(house, record))

@@ -1,0 +1,70 @@
+"""What each argument of a verb is for, in the words of `--help`; its type, default and limits stand in its model."""
+
+from __future__ import annotations
+
+_OF_ONE_VERB = {
+    ("write", "kind"): "What kind of record this is.",
+    ("write", "title"): "What it says, in one line.",
+    ("write", "tags"): "A tag to find it by.",
+    ("write", "session"): "The session it belongs to [the agent's current one].",
+    ("observe", "title"): "What it is, in one line.",
+    ("observe", "session"): "The session it belongs to [the agent's current one].",
+    ("search", "kinds"): "Only this kind of record.",
+    ("search", "tags"): "Only records with this tag; several must all be there.",
+    ("search", "task"): "Only records of this task.",
+    ("history", "task"): "Only what happened in this task.",
+    ("session_start", "task"): "The task that the session works on.",
+    ("session_end", "session"): "The session to end [the agent's current one].",
+}
+_OF_ALL = {
+    "alternatives": "An option that was not taken, and why; `none` says there was none.",
+    "answers": "The question that this answers: its id, or key:NAME.",
+    "args": "What the tool was called with.",
+    "as_of": "Look back to this time (RFC 3339) or log position.",
+    "author": "Only records by this principal.",
+    "body": "The text.",
+    "caveats": "Something a reader has to know before relying on it.",
+    "conditions": "What has to stay true for it: a text, or the id of a record.",
+    "confidence": "How sure the author is, 0 to 100; -1 says nothing.",
+    "content": "What it said, as it came.",
+    "cursor": "Go on from an answer's next_cursor.",
+    "data": "Structured data.",
+    "derived_from": "The id of a record that this rests on.",
+    "detail": "How much of each record to show.",
+    "dry_run": "Say what would be stored, and store nothing.",
+    "evidence": "What shows that it is so: a text, or the id of a record.",
+    "fetched_at": "When it was fetched (RFC 3339).",
+    "goal": "What the human asked for, word for word: a person or a lead stores it as the task's intent.",
+    "id": "Only what happened to this record: its id, or key:NAME.",
+    "ids": "A record: its id, or key:NAME.",
+    "include_superseded": "Also what was superseded: as quarantined.",
+    "keep": "The id of a hypothesis that goes on as a question.",
+    "key": "The author's own stable name for it.",
+    "limit": "How many to show at most, in each section.",
+    "max_tokens": "How long the answer may be, four characters a token.",
+    "min_trust": "What to show in full; `auto` is what the agent may read without lowering its mark.",
+    "of_session": "Only what happened in this session.",
+    "offset": "The character to begin at.",
+    "outcome": "How the session ended.",
+    "quarantined": "Whether to list what must not be relied on.",
+    "query": "The words to look for.",
+    "rationale": "Why: a decision needs one.",
+    "refs": "A ref from an answer of the last hour.",
+    "render": "How to show what may hold anything.",
+    "resume_handoff": "The handoff that the session takes on.",
+    "scope": "The scope to work in [the agent's first].",
+    "session": "The session it belongs to.",
+    "since": "Only after this time (RFC 3339) or log position.",
+    "source": "Where it came from: tool:NAME, or a URI.",
+    "summary": "What came out of it: stored as a finding.",
+    "supersedes": "The record that this replaces: its id, or key:NAME.",
+    "ttl_seconds": "How long a tool's result counts; needed for one.",
+    "until": "Only up to this time (RFC 3339) or log position.",
+    "verification": "Whether a finding was verified.",
+    "view": "How to show it.",
+}
+
+
+def told_of(verb: str, field: str) -> str:
+    """The help for one argument of one verb; a `KeyError` for a field that nobody has described."""
+    return _OF_ONE_VERB.get((verb, field)) or _OF_ALL[field]

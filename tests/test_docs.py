@@ -1,0 +1,109 @@
+"""What README and docs say is what there is: commands parse, tools exist, examples run, decision records are whole."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from memstore.adr import read_folder
+from memstore.cli.root import root
+from memstore.config import init_store
+from memstore.service import MemStore
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+ADRS = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
+
+
+def shell_lines():
+    for language, text in BLOCKS:
+        if language == "sh":
+            yield from text.replace("\\\n", " ").splitlines()
+
+
+COMMANDS = [line.partition("#")[0] for line in shell_lines() if re.match(r"(\.venv/bin/)?memstore ", line)]
+
+
+@pytest.mark.parametrize("line", COMMANDS, ids=[line[:50] for line in COMMANDS])
+def test_a_command_in_the_readme_is_one_that_the_command_line_takes(line):
+    words = shlex.split(line)[1:]
+    command: click.Command = root
+    context = click.Context(command)
+    while isinstance(command, click.Group):
+        name, *words = words
+        found = command.get_command(context, name)
+        assert found is not None, name
+        command = found
+    parsed = command.make_context(command.name, words, parent=context)
+    assert parsed.command is command
+
+
+def test_every_make_target_in_the_readme_is_in_the_makefile():
+    targets = set(re.findall(r"`?make ([a-z-]+)", README))
+    assert {"demo", "test"} <= targets
+    assert targets <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+
+
+def test_the_readme_lists_the_tools_that_the_server_offers():
+    from mcp_server.tools import TOOLS
+
+    table = README.partition("## What an agent gets")[2].partition("##")[0]
+    assert set(re.findall(r"`((?:memory|session)_\w+)`", table)) == {offer.name for offer in TOOLS}
+
+
+def test_the_readme_shows_output_and_no_placeholder():
+    assert "@@" not in README
+    assert "quarantined" in README.partition("```")[2].partition("```")[0]
+
+
+def test_links_in_the_readme_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_python_in_the_readme_calls_verbs_that_there_are():
+    code = "\n".join(text for language, text in BLOCKS if language == "python")
+    called = set(re.findall(r"memory\.(\w+)\(", code))
+    assert called
+    assert all(hasattr(MemStore, name) for name in called)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
+def test_an_example_runs_as_it_stands(path):
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "tainted" in done.stdout
+    assert "expired" in done.stdout
+
+
+def test_decision_records_are_numbered_without_a_gap_and_parse_as_decisions():
+    assert [int(path.name[:4]) for path in ADRS] == list(range(1, len(ADRS) + 1))
+    decisions = read_folder(ROOT / "docs" / "adr")
+    assert set(decisions) == {path.name for path in ADRS}
+    assert all(len(decision["alternatives"]) >= 2 for decision in decisions.values())
+
+
+@pytest.mark.parametrize("path", ADRS, ids=lambda path: path.stem)
+def test_a_decision_record_has_the_parts_of_madr(path):
+    text = path.read_text("utf-8")
+    for heading in ("## Context and problem statement", "## Considered options", "## Decision outcome",
+                    "### Consequences", "## What would change it"):  # fmt: skip
+        assert heading in text, heading
+
+
+def test_decision_records_can_be_written_as_they_are(tmp_path):
+    from memstore import admin, open_store
+    from memstore.config import open_house
+
+    init_store(tmp_path / "store")
+    house = open_house(tmp_path / "store")
+    admin.add_agent(house, "scribe")
+    house.store.close()
+    with open_store(tmp_path / "store", agent="scribe") as memory:
+        for name, arguments in read_folder(ROOT / "docs" / "adr").items():
+            assert memory.write(**arguments, key=name)["status"] == "stored"
