@@ -122,7 +122,7 @@ async def _load_decisions(planner: _Agent) -> None:
     for name, arguments in decisions.items():
         await planner.call("memory_write", **arguments, key=name)
     for name in list(decisions)[:3]:
-        _say(f"{name}: {decisions[name]['title']}")
+        _say(f"{name[:4]} {decisions[name]['title']}")
     _say(f"… {len(decisions)} decisions in all, each signed, each with its alternatives")
 
 
@@ -180,8 +180,8 @@ def _sections(answer: dict[str, Any]) -> None:
         section = answer[name]
         click.secho(f"  {name} ({section['count']})", fg=colour)
         for hit in section["hits"]:
-            flags = f" [{', '.join(hit['flags'])}]" if hit["flags"] else ""
-            _say(f"{hit['kind']}: {hit['title']} ({hit['author']}, {hit['verification']}){flags}", 4)
+            verified = f", {hit['verification']}" if hit["kind"] == "finding" else ""
+            _say(f"{hit['kind']}: {hit['title'] or hit['body']} ({hit['author']}{verified})", 4)
     section = answer["quarantined"]
     click.secho(f"  quarantined ({section['count']})", fg="red")
     for entry in section["entries"]:

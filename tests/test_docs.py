@@ -107,3 +107,13 @@ def test_decision_records_can_be_written_as_they_are(tmp_path):
     with open_store(tmp_path / "store", agent="scribe") as memory:
         for name, arguments in read_folder(ROOT / "docs" / "adr").items():
             assert memory.write(**arguments, key=name)["status"] == "stored"
+
+
+def test_the_demo_shows_what_it_says():
+    done = subprocess.run(
+        [sys.executable, "-m", "memstore", "demo"], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "0 found" in done.stdout
+    assert "bad_signature" in done.stdout
+    assert "last value, for what it is" in done.stdout
