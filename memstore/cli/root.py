@@ -143,8 +143,21 @@ def _whence(error: Exception) -> str:
     return f"{name} at {ours[-1]}" if ours else name
 
 
+def _print_version(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
+    if asked:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            click.echo(f"memstore {version('memstore')}")
+        except PackageNotFoundError:
+            click.echo("memstore, not installed as a package")
+        ctx.exit()
+
+
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="memstore", message="%(prog)s %(version)s")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+)
 @store_option
 def root() -> None:
     """A shared memory for agents: what comes back says who wrote it, what it rests on, and how far to rely on it.
