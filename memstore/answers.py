@@ -41,7 +41,7 @@ def lowest_of(shown: list[Shown]) -> Label:
 
 @dataclass(frozen=True, slots=True)
 class Giver:
-    """Gives records to one caller on one page, as of the moment of `unit`; refs run from `now`, the time of the call."""
+    """Gives records to one caller on one page, as of the moment of `unit`; refs run from `now`."""
 
     unit: Unit
     key: StoreKey

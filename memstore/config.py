@@ -13,6 +13,7 @@ import sys
 import time
 from base64 import b32encode
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from memstore.admin import House, ignore_file, register_operator
@@ -59,24 +60,41 @@ def folder_of(store: str | Path | None) -> Path:
 def init_store(store: str | Path | None = None, *, passphrase: str | None = None, clock: Clock = system_clock) -> str:
     """Make a store with keys and operator; the store id. `passphrase` None leaves the operator's key unprotected."""
     folder = folder_of(store)
-    if (folder / DATABASE).exists():
-        raise StoreUnavailable("A store is there already", code="store_exists", next_call="Choose another folder.")
+    refuse_existing(folder)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         ignore_file(folder)
         return _made(folder, passphrase, clock)
     except OSError as error:
+        raise _unwritable() from error
+
+
+def _unwritable() -> StoreUnavailable:
+    return StoreUnavailable(
+        "The store's folder cannot be written", code="read_only", next_call="Check its owner and permissions."
+    )
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raise `StoreUnavailable` where a store is, or the keys of one that was: they are not to be had again."""
+    try:
+        store, keys = (folder / DATABASE).exists(), Keyring(folder / "keys").has(STORE_KEY)
+    except OSError as error:
+        raise _unwritable() from error
+    if store:
+        raise StoreUnavailable("A store is there already", code="store_exists", next_call="Choose another folder.")
+    if keys:
         raise StoreUnavailable(
-            "The store's folder cannot be written", code="read_only", next_call="Check its owner and permissions."
-        ) from error
+            "There are keys of a store here, but no store",
+            code="keys_exist",
+            next_call="Restore its database, or move the keys away if they are of no use.",
+        )
 
 
 def _made(folder: Path, passphrase: str | None, clock: Clock) -> str:
     keyring = Keyring(folder / "keys")
     root, operator = Signer.generate(STORE_KEY), Signer.generate(OPERATOR_NAME)
     key = StoreKey(root)
-    keyring.save(operator, passphrase, replace=True)
-    keyring.save(root, None, replace=True)
     # Made under another name and moved: a crash leaves no store without its first statement.
     fresh = folder / f"new-{secrets.token_hex(4)}"
     fresh.mkdir(mode=0o700)
@@ -86,6 +104,8 @@ def _made(folder: Path, passphrase: str | None, clock: Clock) -> str:
             register_operator(unit, key, operator)
         made.empty_write_ahead_log()
         made.close()
+        keyring.save(operator, passphrase, replace=True)
+        keyring.save(root, None)
         (fresh / DATABASE).replace(folder / DATABASE)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -96,16 +116,21 @@ def open_house(store: str | Path | None = None, *, clock: Clock = system_clock, 
     """The store with its keys, for the operator's acts; `check` False opens a store that was changed, to audit it."""
     folder = folder_of(store)
     found = SqliteStore.open(folder / DATABASE, clock)
-    keyring = Keyring(folder / "keys")
-    key = StoreKey(keyring.load(STORE_KEY))
-    with found.read() as unit:
-        head = unit.log.head()
-        if head.public_key != key.signer.public:
-            raise StoreUnavailable(
-                "The store's key is of another store", code="wrong_key", next_call="Restore keys and store together."
-            )
-        if check:
-            verify_head(unit)
+    with ExitStack() as refused:
+        refused.callback(found.close)
+        keyring = Keyring(folder / "keys")
+        key = StoreKey(keyring.load(STORE_KEY))
+        with found.read() as unit:
+            head = unit.log.head()
+            if head.public_key != key.signer.public:
+                raise StoreUnavailable(
+                    "The store's key is of another store",
+                    code="wrong_key",
+                    next_call="Restore keys and store together.",
+                )
+            if check:
+                verify_head(unit)
+        refused.pop_all()
     return House(found, key, keyring, ask_on_terminal)
 
 
@@ -119,13 +144,16 @@ def open_store(
 ) -> MemStore:
     """Open the store as `agent`: a new context per call, or the agent's one continuing context (the command line's)."""
     house = open_house(store, clock=clock)
-    signer = house.keyring.load(agent, house.ask)
     launch = "c-" + b32encode(secrets.token_bytes(10)).decode().lower()
 
     def continued(scope: str) -> str:
         with house.store.read() as unit:
             return f"cli/{agent}/{scope}/{unit.registry.epoch(agent, scope)}"
 
-    return MemStore(
-        house.store, house.key, signer, scope=scope, launch_of=continued if continuing else lambda _: launch
-    )
+    with ExitStack() as refused:
+        refused.callback(house.store.close)
+        signer = house.keyring.load(agent, house.ask)
+        launch_of = continued if continuing else lambda _: launch
+        memory = MemStore(house.store, house.key, signer, scope=scope, launch_of=launch_of)
+        refused.pop_all()
+    return memory

@@ -69,11 +69,14 @@ def _bounds(unit: Unit, request: HistoryRequest) -> tuple[int, int]:
 def _events(
     unit: Unit, caller: Caller, request: HistoryRequest, page: Page, after: int, before: int
 ) -> tuple[list[dict[str, Any]], int | None]:
+    record = resolve(unit, caller, request.id)
+    if request.id and not record:
+        return [], None
     positions = unit.retrieval.timeline(
         caller.scope,
         task=request.task,
         session=request.of_session,
-        record=resolve(unit, caller, request.id),
+        record=record,
         after=after,
         before=before,
         most=request.limit + 1,

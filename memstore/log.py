@@ -60,7 +60,7 @@ def verify_head(unit: Unit) -> Checkpoint | None:
     # 1. The store is named by the key that signs its checkpoints.
     if store_id(head.public_key) != head.store:
         raise _tampered("the store's id is not that of its checkpoint key")
-    if head.size == 0 and not head.checkpoint:
+    if head.size == 0 and not head.checkpoint and unit.log.entry(0) is None:
         return None
     # 2. The checkpoint is signed by that key, and is of this log.
     origin = origin_of_store(head.store)
@@ -103,7 +103,10 @@ def audit(store: Store, *, against: str = "", progress: Progress = silent) -> di
     """
     with store.copy() as copy:
         with copy.read() as unit:
-            head = unit.log.head()
+            try:
+                head = unit.log.head()
+            except IntegrityError as error:
+                return _report(None, [Problem(-1, error.code, error.what)])
             problems = _head_problems(unit)
             problems += list(_entry_problems(unit, head.size, progress))
             leaves = unit.log.leaves(head.size)
@@ -112,11 +115,16 @@ def audit(store: Store, *, against: str = "", progress: Progress = silent) -> di
         if against:
             problems += _against(against, head, leaves)
         problems += _replay_problems(copy, progress)
+    return _report(head, problems)
+
+
+def _report(head: Head | None, problems: list[Problem]) -> dict[str, Any]:
+    """What an audit found; `head` None where not even that can be read."""
     return {
         "ok": not problems,
-        "store": head.store,
-        "size": head.size,
-        "root": base64.b64encode(head.frontier.root()).decode(),
+        "store": head.store if head else "",
+        "size": head.size if head else 0,
+        "root": base64.b64encode(head.frontier.root()).decode() if head else "",
         "problems": [problem.as_dict() for problem in problems[:MOST_PROBLEMS]],
         "problems_in_all": len(problems),
     }

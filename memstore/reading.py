@@ -85,7 +85,7 @@ def _refuse_below(least: int, max_tokens: int) -> None:
 
 def open_refs(store: Store, key: StoreKey, caller: Caller, request: OpenRequest) -> Answer:
     """The bodies behind refs, escaped and datamarked; reading them lowers the mark (T2)."""
-    _refuse_below(40 + 60 * len(request.refs), request.max_tokens)
+    _refuse_below(60 + 60 * len(request.refs), request.max_tokens)
 
     def look(unit: Unit) -> tuple[Answer, Page]:
         page = Page(Budget(request.max_tokens))

@@ -84,7 +84,7 @@ def _draft(unit: Unit, caller: Caller, request: WriteRequest, task: str) -> Draf
         "derived_from": _known(unit, caller, request.derived_from, "derived_from"),
         "evidence": _known(unit, caller, ids_among(request.evidence), "evidence"),
         "conditions": _known(unit, caller, ids_among(request.conditions), "conditions"),
-        "supersedes": _superseded(unit, caller, request.supersedes),
+        "supersedes": _superseded(unit, caller, request.supersedes, kind),
         "answers": _answered(unit, caller, request.answers),
     }
     return Draft(content, fields)
@@ -146,10 +146,15 @@ def _record(unit: Unit, caller: Caller, asked: str, field: str) -> RecordState:
     return state
 
 
-def _superseded(unit: Unit, caller: Caller, asked: str) -> str:
+def _superseded(unit: Unit, caller: Caller, asked: str, kind: Kind) -> str:
     if not asked:
         return ""
     old = _record(unit, caller, asked, "supersedes")
+    if kind is Kind.HYPOTHESIS and old.kind is not Kind.HYPOTHESIS:
+        # T8: it would be gone with its session, and what it replaced with it.
+        raise InvalidInput(
+            "A hypothesis replaces nothing but a hypothesis", next_call="Leave supersedes out, or write a finding."
+        )
     if old.superseded_by is not None:
         newer = unit.records.id_at(old.superseded_by)
         raise Conflict(

@@ -175,8 +175,9 @@ class MemStore:
 
     def agents(self) -> list[dict[str, Any]]:
         """The principals that share this caller's scope: names, roles, and whom they are under."""
+        scope = self._caller().scope
         with self._store.read() as unit:
-            found = [p for p in unit.registry.principals() if self.scope in p.scopes]
+            found = [p for p in unit.registry.principals() if scope in p.scopes]
         return [{"name": p.name, "role": str(p.role), "under": p.under, "team": p.team} for p in found]
 
     def _move_to(self, scope: str) -> None:

@@ -14,8 +14,8 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from memstore.core.contexts import Disclosure, Extent
-from memstore.core.entries import Logged, leaf_of
-from memstore.core.fold import RecordState
+from memstore.core.entries import Entry, Logged, leaf_of
+from memstore.core.fold import RecordState, expiry_of
 from memstore.core.keys import verify_signature
 from memstore.core.labels import Label, Mark, SignatureState, Source, Status
 from memstore.core.policy import Principal
@@ -180,14 +180,25 @@ def _verified(unit: Unit, state: RecordState) -> tuple[Recorded | None, Content,
             return broken
         if not isinstance(statement, Recorded) or content_digest(stored.salt, stored.content) != statement.content:
             return broken
-        if any(getattr(state, name) != getattr(statement, name) for name in _SIGNED):
-            return broken
-        # A label falls when the log says something about the past; nothing here raises one.
-        if state.label > logged.entry.verdict.label:
+        if not _is_projected(unit, state, statement, logged.entry):
             return broken
         return statement, Content.parse(stored.content), signature
     except IntegrityError:
         return broken
+
+
+def _is_projected(unit: Unit, state: RecordState, statement: Recorded, entry: Entry) -> bool:
+    """Whether the projection says what the log says, as far as one entry and its key can tell."""
+    key = unit.registry.key(entry.keyid)
+    void = key is not None and not key.stands_at(entry.seq)
+    return (
+        all(getattr(state, name) == getattr(statement, name) for name in _SIGNED)
+        and state.logged_at == entry.logged_at
+        and state.expires_at == expiry_of(statement, entry.logged_at)
+        and state.revoked == void
+        # A label falls when the log says something about the past; nothing here raises one.
+        and state.label <= entry.verdict.label
+    )
 
 
 def signature_state(unit: Unit, logged: Logged, author: str) -> SignatureState:

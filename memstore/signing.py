@@ -156,16 +156,12 @@ class Keyring:
 
     def load(self, name: str, ask: AskPassphrase | None = None) -> Signer:
         """The signer of `name`; asks for a passphrase where the key has one."""
-        path = self.path(name)
-        if not path.is_file():
-            raise NotFound(
-                "There is no key for this principal here", code="no_key", next_call="Run `memstore agent add` first."
-            )
-        if path.stat().st_mode & 0o077:
+        try:
+            pem = self._read(name)
+        except OSError as error:
             raise Denied(
-                "The key file can be read by others", code="key_exposed", next_call=f"Run chmod 600 on {path.name}."
-            )
-        pem = path.read_bytes()
+                "The key file cannot be read", code="no_key", next_call="Run as the user that the store belongs to."
+            ) from error
         passphrase = None
         if b"ENCRYPTED" in pem.split(b"\n", 1)[0]:
             passphrase = self._asked(name, ask)
@@ -176,6 +172,18 @@ class Keyring:
         if not isinstance(private, Ed25519PrivateKey):
             raise Denied("The key file holds no Ed25519 key", code="bad_key")
         return Signer(name, private)
+
+    def _read(self, name: str) -> bytes:
+        path = self.path(name)
+        if not path.is_file():
+            raise NotFound(
+                "There is no key for this principal here", code="no_key", next_call="Run `memstore agent add` first."
+            )
+        if path.stat().st_mode & 0o077:
+            raise Denied(
+                "The key file can be read by others", code="key_exposed", next_call=f"Run chmod 600 on {path.name}."
+            )
+        return path.read_bytes()
 
     def _asked(self, name: str, ask: AskPassphrase | None) -> bytes:
         if ask is None:

@@ -32,8 +32,9 @@ def init_command(unprotected_key: bool) -> None:
 
     Asks for the passphrase of the operator's key.
     """
-    from memstore.config import init_store
+    from memstore.config import init_store, refuse_existing
 
+    refuse_existing(store_folder())
     store_id = init_store(named_store(), passphrase=passphrase_for(unprotected=unprotected_key)())
     emit({"store_id": store_id, "folder": str(store_folder())})
 

@@ -324,15 +324,19 @@ def _session(entry: Entry, statement: SessionStarted) -> SessionState:
     )
 
 
+def expiry_of(statement: Recorded, logged_at: int) -> int | None:
+    """The first microsecond at which a tool's result no longer counts; None for what does not expire by itself."""
+    if statement.kind is not Kind.TOOL_RESULT:
+        return None
+    return (statement.fetched_at or logged_at) + statement.ttl_seconds * MICROS
+
+
 def _recorded(entry: Entry, statement: Recorded, view: View) -> list[Change]:
     context = view.context(statement.launch)
     author = view.principal(statement.author)
     has_mark = bool(author and author.has_mark)
     declared = [view.source(i) for i in (*statement.derived_from, *statement.evidence)]
     stale = any(s is not None and s.status in STALE for s in declared)
-    expires = None
-    if statement.kind is Kind.TOOL_RESULT:
-        expires = (statement.fetched_at or entry.logged_at) + statement.ttl_seconds * MICROS
     state = RecordState(
         id=short_id("m-", entry.digest),
         seq=entry.seq,
@@ -344,7 +348,7 @@ def _recorded(entry: Entry, statement: Recorded, view: View) -> list[Change]:
         launch=statement.launch,
         label=entry.verdict.label,
         logged_at=entry.logged_at,
-        expires_at=expires,
+        expires_at=expiry_of(statement, entry.logged_at),
         shown=context.shown if context else 0,
         verification=statement.verification,
         origin=statement.origin,

@@ -9,7 +9,7 @@ from pathlib import Path
 from memstore.core.labels import Label, Status
 from memstore.ports import RecordCount, Sizes, WordGap
 from memstore.stores.projection import WORDS
-from memstore.stores.sql import QUERIES
+from memstore.stores.sql import QUERIES, member
 
 
 class CountTables:
@@ -21,7 +21,12 @@ class CountTables:
 
     def records(self) -> list[RecordCount]:
         rows = self.conn.execute(QUERIES["count_records"], {"now": self.now})
-        return [RecordCount(row["kind"], Label(row["label"]), Status(row["status"]), row["records"]) for row in rows]
+        return [
+            RecordCount(
+                str(row["kind"]), member(Label, row["label"], Label.UNTRUSTED), Status(row["status"]), row["records"]
+            )
+            for row in rows
+        ]
 
     def rows(self) -> dict[str, int]:
         """Rows by what they are: erased, principals, contexts, tainted_contexts, disclosures, open_sessions."""

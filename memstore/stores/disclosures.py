@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 
 from memstore.core.contexts import ContextState, Disclosure, Extent, after
 from memstore.core.labels import STALE, Label, Source, Status, mark_of
@@ -50,7 +51,9 @@ class DisclosureTables:
         launches = {row[0] for seq in records for row in self.conn.execute(QUERIES["launches_shown"], (seq,))}
         for launch in sorted(launches):
             no, context = self._context(launch)
-            self._move(no, replace(context, mark=mark_of(self.shown_to(launch))))
+            # A replay has applied `shown` of them so far; what was shown later lowers nothing yet.
+            shown = islice(self.shown_to(launch), context.shown)
+            self._move(no, replace(context, mark=mark_of(shown)))
 
     def replayed(self) -> Iterator[tuple[str, Disclosure]]:
         """(launch, disclosure) of all, by position: what a replay has to apply before the entry there."""

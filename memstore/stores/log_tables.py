@@ -14,26 +14,31 @@ from memstore.core.labels import Cause, CauseCode, Label, SignatureState, Verdic
 from memstore.core.merkle import Frontier
 from memstore.core.statements import digest_of
 from memstore.ports import Head, StoredContent
-from memstore.stores.sql import QUERIES
+from memstore.stores.sql import QUERIES, member, readable
 
 
 def _verdict(label: int, because: str) -> Verdict:
-    causes = [Cause(CauseCode(c["code"]), Label.named(c["label"]), c.get("id", "")) for c in json.loads(because)]
-    return Verdict(Label(label), tuple(causes))
+    """What the entry says of itself; what cannot be read says the worst, which is not what was hashed (T12)."""
+    try:
+        causes = [Cause(CauseCode(c["code"]), Label.named(c["label"]), c.get("id", "")) for c in json.loads(because)]
+        return Verdict(Label(label), tuple(causes))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Verdict(Label.UNTRUSTED)
 
 
 def logged_from(row: sqlite3.Row) -> Logged:
+    payload_type, payload = readable(row["payload_type"], ""), readable(row["payload"], b"")
     entry = Entry(
         seq=row["seq"],
-        logged_at=row["logged_at"],
-        payload_type=row["payload_type"],
-        digest=digest_of(row["payload_type"], row["payload"]),
-        keyid=row["keyid"],
-        signature=SignatureState(row["signature_state"]),
+        logged_at=readable(row["logged_at"], 0),
+        payload_type=payload_type,
+        digest=digest_of(payload_type, payload),
+        keyid=readable(row["keyid"], ""),
+        signature=member(SignatureState, row["signature_state"], SignatureState.INVALID),
         verdict=_verdict(row["label"], row["because"]),
-        disclosures=row["disclosures"],
+        disclosures=readable(row["disclosures"], b""),
     )
-    return Logged(entry, row["payload"], row["signature"], row["leaf"])
+    return Logged(entry, payload, readable(row["signature"], b""), readable(row["leaf"], b""))
 
 
 class LogTables:

@@ -17,7 +17,7 @@ from memstore.core.policy import KeyState, Principal, Tool
 from memstore.core.records import Content
 from memstore.core.statements import Kind, Origin, Role, Verification
 from memstore.stores.projection import relabel_record
-from memstore.stores.sql import QUERIES
+from memstore.stores.sql import QUERIES, member, readable
 
 
 def _principal_from(row: sqlite3.Row) -> Principal:
@@ -63,18 +63,18 @@ def record_from(row: sqlite3.Row, now: int) -> RecordState:
     return RecordState(
         id=row["id"],
         seq=row["seq"],
-        kind=Kind(row["kind"]),
+        kind=member(Kind, row["kind"], Kind.EXTERNAL),
         author=row["author"],
         scope=row["scope"],
         task=row["task"],
         session=row["session"],
         launch=row["launch"],
-        label=Label(row["label"]),
-        logged_at=row["logged_at"],
+        label=member(Label, row["label"], Label.UNTRUSTED),
+        logged_at=readable(row["logged_at"], 0),
         expires_at=row["expires_at"],
         shown=row["shown"],
-        verification=Verification(row["verification"]),
-        origin=Origin(row["origin"]),
+        verification=member(Verification, row["verification"], Verification.UNVERIFIED),
+        origin=member(Origin, row["origin"], Origin.WEB),
         stale_inputs=bool(row["stale_inputs"]),
         needs_revisit=bool(row["needs_revisit"]),
         superseded_by=row["superseded_by"],

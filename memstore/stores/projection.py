@@ -50,9 +50,8 @@ def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> 
         case CompromiseKey(keyid, since):
             conn.execute(QUERIES["compromise_key"], {"since": since, "keyid": keyid})
             conn.execute(QUERIES["revoke_records"], {"since": since, "keyid": keyid})
-            # T8: what was replaced or answered stays so only while the successor stands.
-            conn.execute(QUERIES["unsupersede_by_revoked"])
-            conn.execute(QUERIES["unanswer_by_revoked"])
+            for (seq,) in conn.execute(QUERIES["revoked_from"], (since,)).fetchall():
+                _give_back(conn, seq)
         case PutTool(tool):
             conn.execute(QUERIES["put_tool"], (tool.pattern, tool.open_world, tool.max_ttl_seconds))
         case FreshContext(principal_name, scope):
@@ -160,9 +159,17 @@ def _erase(conn: sqlite3.Connection, record: str) -> None:
     stored = conn.execute(QUERIES["content"], (row["seq"],)).fetchone()
     if stored is not None:
         take_words(conn, label, row["seq"], Content.parse(stored["content"]))
-        conn.execute(f"INSERT INTO {WORDS[label]} ({WORDS[label]}) VALUES ('optimize')")
+        # All tiers: a record that was relabelled has left its terms in the segments of the one it came from.
+        for table in WORDS.values():
+            conn.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
     for query in ("erase_content", "forget_tags", "forget_names", "mark_erased"):
         conn.execute(QUERIES[query], (row["seq"],))
+
+
+def _give_back(conn: sqlite3.Connection, fallen: int) -> None:
+    """T8: what a record replaced or answered stays so only while that record, or another answer, stands."""
+    conn.execute(QUERIES["unsupersede_by"], {"fallen": fallen})
+    conn.execute(QUERIES["unanswer_by"], {"fallen": fallen})
 
 
 def relabel_record(
@@ -170,6 +177,8 @@ def relabel_record(
 ) -> None:
     """Give a record its new label; its words move to the tier they now belong to."""
     conn.execute(QUERIES["relabel"], (label, suspect, state.seq))
+    if suspect:
+        _give_back(conn, state.seq)
     if state.label is not label and content is not None:
         take_words(conn, state.label, state.seq, content)
         put_words(conn, label, state.seq, content)

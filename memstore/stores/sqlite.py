@@ -11,7 +11,7 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from memstore.core.fold import Change
@@ -30,6 +30,8 @@ SCHEMA_VERSION = 1
 BUSY_SECONDS = 30.0
 
 _FULL = {sqlite3.SQLITE_FULL}
+# A quota or a limit on the file's size is reported as a write that failed.
+_NO_ROOM = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
 _READ_ONLY = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -90,11 +92,20 @@ class SqliteStore:
     @classmethod
     def open(cls, path: Path, clock: Callable[[], int]) -> SqliteStore:
         """An existing store, brought to the current schema."""
-        if not path.is_file():
+        try:
+            there = path.is_file()
+        except OSError as error:
+            raise StoreUnavailable(
+                "The store's folder cannot be read", code="read_only", next_call="Check its owner and permissions."
+            ) from error
+        if not there:
             raise StoreUnavailable("There is no store here", code="no_store", next_call="Run `memstore init`.")
         found = cls(path, clock)
-        with found._borrowed() as conn:
-            found._check_kind(conn)
+        with ExitStack() as refused:
+            refused.callback(found.close)
+            with found._borrowed() as conn:
+                found._check_kind(conn)
+            refused.pop_all()
         return found
 
     def close(self) -> None:
@@ -212,8 +223,9 @@ class SqliteStore:
 
 def _translated(error: sqlite3.Error) -> MemStoreError:
     """A database failure in our own words; the extended code's low byte is the family."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in _FULL:
+    extended = getattr(error, "sqlite_errorcode", 0)
+    code = extended & 0xFF
+    if code in _FULL or extended in _NO_ROOM:
         return StoreUnavailable("The disk is full", code="disk_full", next_call="Free some room, then try again.")
     if code in _READ_ONLY:
         return StoreUnavailable(

@@ -1,9 +1,10 @@
 """Escape by starting over: every command of the CLI is a new process, and must not be a new context."""
 
 import pytest
+from simulator import Fleet
+
 from memstore import admin
 from memstore.errors import MemStoreError
-from simulator import Fleet
 
 
 def test_the_next_call_of_the_cli_keeps_the_mark(fleet: Fleet):

@@ -1,10 +1,11 @@
 """Backdating: a stolen key writes what claims to be of before the theft. The log's order is the clock of record."""
 
 import pytest
+from simulator import START, Fleet, ids
+
 from memstore import admin
 from memstore.core.statements import Recorded
 from memstore.errors import MemStoreError
-from simulator import START, Fleet, ids
 
 DAY = 24 * 3600
 

@@ -1,11 +1,13 @@
 """Tampered envelopes: bytes that one reader would take for one statement and another for another are none at all."""
 
 import json
+from collections.abc import Callable
 
 import pytest
+from simulator import Fleet
+
 from memstore.core.statements import Recorded, parse_statement
 from memstore.errors import IntegrityError
-from simulator import Fleet
 
 
 @pytest.fixture
@@ -17,7 +19,7 @@ def envelope(fleet: Fleet) -> tuple[str, bytes]:
     return signed.kind, signed.payload
 
 
-TWISTS = {
+TWISTS: dict[str, Callable[[bytes], bytes]] = {
     "a key that is there twice": lambda p: p.replace(b'"author":"agent"', b'"author":"lead","author":"agent"'),
     "a float for an integer": lambda p: p.replace(b'"v":1', b'"v":1.0'),
     "an exponent": lambda p: p.replace(b'"v":1', b'"v":1e0'),

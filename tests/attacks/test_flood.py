@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
-from memstore.service import MemStore
 from simulator import Fleet, ids
+
+from memstore.service import MemStore
 
 TRUE = [
     ("Deployment goes through staging", "A deployment is tried on staging for an hour, then promoted to production."),

@@ -14,8 +14,9 @@ from unittest import mock
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from memstore.service import MemStore
 from simulator import Fleet
+
+from memstore.service import MemStore
 
 WORDS = ("alpha", "beta", "gamma", "delta")
 # What each tier is written by; `planted` stands below `attributed`.

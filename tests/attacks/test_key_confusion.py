@@ -4,11 +4,12 @@ from dataclasses import replace
 from unittest import mock
 
 import pytest
+from simulator import Envelope, Fleet, ids, leaked
+
 from memstore import admin
 from memstore.core.statements import KeyAction, Recorded
 from memstore.errors import MemStoreError
 from memstore.signing import Signer
-from simulator import Envelope, Fleet, ids, leaked
 
 
 def as_the_lead(fleet: Fleet) -> tuple[Envelope, str]:

@@ -44,7 +44,9 @@ def test_all_that_was_shown_counts_whoever_wrote_it_and_however_it_was_read(flee
     by_get.get([said["id"]])
     unread.search("port")
     unread.get([said["id"]], detail="ids")
-    assert [m.write("finding", "So", "it is", key=str(i))["label"] for i, m in enumerate([by_search, by_get, unread])] == [
+    assert [
+        m.write("finding", "So", "it is", key=str(i))["label"] for i, m in enumerate([by_search, by_get, unread])
+    ] == [
         "attributed",
         "attributed",
         "trusted",
@@ -57,7 +59,9 @@ def test_the_order_of_sources_hides_none_of_them(fleet: Fleet):
     page = agent.observe("https://evil.example/", "the bad one")["id"]
     good = [reader.write("finding", f"Good {n}", "fine")["id"] for n in range(20)]
     labels = [
-        fleet.fresh("reader").write("finding", f"At {at}", "mixed", derived_from=[*good[:at], page, *good[at:]])["label"]
+        fleet.fresh("reader").write("finding", f"At {at}", "mixed", derived_from=[*good[:at], page, *good[at:]])[
+            "label"
+        ]
         for at in (0, 10, 20)
     ]
     assert labels == ["tainted"] * 3

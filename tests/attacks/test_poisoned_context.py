@@ -57,7 +57,7 @@ def test_opening_a_piece_is_opening(fleet: Fleet):
     fleet.agent("agent").observe("https://evil.example/", "poison " * 1000)
     reader = fleet.agent("reader")
     found = refs(reader.search("poison"))
-    assert reader.open(found, offset=6990, max_tokens=100)["mark"] == "tainted"
+    assert reader.open(found, offset=6990, max_tokens=200)["mark"] == "tainted"
 
 
 def test_a_reference_that_nobody_opened_taints_nobody(fleet: Fleet):

@@ -1,11 +1,12 @@
 """Refs: a name for a quarantined body that opens for one context, for an hour, while the body is there."""
 
 import pytest
+from simulator import Fleet, refs
+
 from memstore import admin
 from memstore.answers import REF_SECONDS
 from memstore.errors import MemStoreError
 from memstore.service import MemStore
-from simulator import Fleet, refs
 
 
 def refusal(member: MemStore, ref: str) -> str:
@@ -30,7 +31,9 @@ def test_a_ref_opens_in_the_context_it_was_given_to_and_in_no_other(fleet: Fleet
     reader = fleet.agent("reader")
     ref = ref_for(reader)
     fleet.agent("other")
-    said = {refusal(member, ref) for member in (fleet.fresh("reader"), fleet.fresh("other"), fleet.continuing("reader"))}
+    said = {
+        refusal(member, ref) for member in (fleet.fresh("reader"), fleet.fresh("other"), fleet.continuing("reader"))
+    }
     assert len(said) == 1
     assert reader.open([ref])["entries"][0]["id"] == page
 

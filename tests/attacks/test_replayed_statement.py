@@ -1,8 +1,11 @@
 """Replay: what was signed once, for one store, launch, place and type, is put where it was not meant for."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from simulator import Envelope, Fleet, ids, leaked
+
 from memstore.admin import OPERATOR_LAUNCH, _registration
 from memstore.core.keys import verify_signature
 from memstore.core.statements import (
@@ -17,10 +20,9 @@ from memstore.core.statements import (
     payload_type,
     pre_authentication_encoding,
 )
-from memstore.errors import IntegrityError
+from memstore.errors import Denied, IntegrityError
 from memstore.signing import Signer
 from memstore.write import Author, append
-from simulator import Envelope, Fleet, ids, leaked
 
 
 def logged(fleet: Fleet, record: str) -> Envelope:
@@ -67,8 +69,12 @@ def test_a_place_in_the_authors_chain_is_used_once(fleet: Fleet, twist: str):
     first = fleet.signed(signer, Recorded)
     fleet.forge(first)
     fleet.assert_sound()
-    place = {"again": {"n": 1, "prev": ""}, "later": {"n": 3}, "other launch": {"launch": "second", "n": 2}}[twist]
-    at = fleet.forge(fleet.signed(signer, Recorded, **{"task": "again", **place}))
+    places: dict[str, dict[str, Any]] = {
+        "again": {"n": 1, "prev": ""},
+        "later": {"n": 3},
+        "other launch": {"launch": "second", "n": 2},
+    }
+    at = fleet.forge(fleet.signed(signer, Recorded, **{"task": "again", **places[twist]}))
     assert {"seq": at, "code": "bad_chain"}.items() <= fleet.audit()["problems"][0].items()
 
 
@@ -77,8 +83,8 @@ def test_the_very_same_entry_twice_is_found(fleet: Fleet):
     said = agent.write("finding", "Own", "words")
     size = fleet.size()
     fleet.sql(
-        "INSERT INTO entries SELECT ?, logged_at, payload_type, payload, keyid, signature, signature_state, label, because,"
-        " disclosures, leaf FROM entries WHERE seq = ?",
+        "INSERT INTO entries SELECT ?, logged_at, payload_type, payload, keyid, signature, signature_state, label,"
+        " because, disclosures, leaf FROM entries WHERE seq = ?",
         size,
         said["seq"],
     )
@@ -93,9 +99,7 @@ def test_another_launch_or_author_is_another_statement(fleet: Fleet):
     for changed in ({"launch": "other"}, {"author": "lead"}, {"n": 2}, {"store": "a" * 26}, {"asserted_at": 1}):
         payload = payload_of(statement.model_copy(update=changed))
         with pytest.raises(IntegrityError):
-            verify_signature(
-                signer.public, envelope.signature, pre_authentication_encoding(envelope.kind, payload)
-            )
+            verify_signature(signer.public, envelope.signature, pre_authentication_encoding(envelope.kind, payload))
         assert id_of(statement, digest_of(envelope.kind, payload)) != said["id"]
 
 
@@ -115,8 +119,6 @@ def test_bytes_signed_as_one_type_are_nothing_as_another(fleet: Fleet):
 
 def test_the_operators_launch_gives_no_rights(fleet: Fleet):
     fleet.agent("agent")
-    from memstore.errors import Denied
-
     fields = _registration(fleet.house.key, Signer.generate("boss"), role=Role.HUMAN, scopes=["main"])
     author = Author(fleet.house.keyring.load("agent"), OPERATOR_LAUNCH)
     with fleet.house.store.write() as unit, pytest.raises(Denied):

@@ -1,8 +1,9 @@
 """Suppression: write the text first, take the name, close the question, or replace what is true."""
 
 import pytest
-from memstore.errors import MemStoreError
 from simulator import Fleet, ids
+
+from memstore.errors import MemStoreError
 
 TEXT = ("The limit", "is 30 requests a second")
 

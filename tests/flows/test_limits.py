@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from memstore.errors import InvalidInput
+from memstore.errors import InvalidInput, MemStoreError
 
 WORD = "xyzzyplugh"
 FINDING: dict[str, Any] = {"kind": "finding", "title": "F", "body": "b"}
@@ -89,7 +89,7 @@ FITS: dict[str, dict[str, Any]] = {
     "data 31 deep": {"data": nested(31)},
     "the largest integers": {"data": {"a": 2**53 - 1, "b": -(2**53) + 1}},
     "text that is not NFC": {"body": "e\u0301 and \u212b"},
-    "a character of four bytes": {"title": "🜛", "body": "𝔘" * 1000, "tags": ["🜛"]},
+    "a character of four bytes": {"title": "🜛", "body": "🜛" * 1000, "tags": ["🜛"]},
     "control characters": {"body": "\x01\x1b[31m\x7f\u202e"},
 }
 
@@ -152,9 +152,9 @@ def test_too_many_positional_arguments_are_refused(shared):
 )
 def test_bad_arguments_of_every_verb_are_refused_and_not_repeated(shared, verb, arguments, code):
     ada, size = shared.fresh("ada"), shared.size()
-    with pytest.raises(Exception) as refused:
+    with pytest.raises(MemStoreError) as refused:
         getattr(ada, verb)(**arguments)
-    assert getattr(refused.value, "code", None) == code or (not code and isinstance(refused.value, InvalidInput))
+    assert refused.value.code == code or not code
     assert WORD not in str(refused.value)
     assert shared.size() == size
 

@@ -1,4 +1,4 @@
-"""What tools and the outside said: how long it counts, what it is worth, and where it came from (DESIGN 3.2, T1, T2)."""
+"""What tools and the outside said: how long it counts, what it is worth, where it came from (DESIGN 3.2, T1, T2)."""
 
 from __future__ import annotations
 

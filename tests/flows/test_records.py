@@ -1,4 +1,4 @@
-"""Records of every kind: what each must have, what a refusal says, and what is kept of what was written (DESIGN 3.2)."""
+"""Records of every kind: what each must have, what a refusal says, what is kept of what was written (DESIGN 3.2)."""
 
 from __future__ import annotations
 
