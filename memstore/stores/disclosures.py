@@ -15,7 +15,7 @@ from memstore.core.contexts import ContextState, Disclosure, Extent, after
 from memstore.core.labels import STALE, Label, Source, Status, mark_of
 from memstore.core.statements import digest_of, short_id
 from memstore.stores.lookups import context_from, record_from
-from memstore.stores.sql import QUERIES
+from memstore.stores.sql import QUERIES, readable
 
 
 class DisclosureTables:
@@ -59,7 +59,7 @@ class DisclosureTables:
         """(launch, disclosure) of all, by position: what a replay has to apply before the entry there."""
         # Ids from the log, not from the projection, which a replay is there to mend.
         ids = {
-            seq: short_id("m-", digest_of(kind, payload))
+            seq: short_id("m-", digest_of(readable(kind, ""), readable(payload, b"")))
             for seq, kind, payload in self.conn.execute(QUERIES["entries_disclosed"])
         }
         for row in self.conn.execute(QUERIES["disclosures_by_position"]).fetchall():

@@ -17,6 +17,9 @@ from memstore.ports import Head, StoredContent
 from memstore.stores.sql import QUERIES, member, readable
 
 
+HASH_BYTES = 32
+
+
 def _verdict(label: int, because: str) -> Verdict:
     """What the entry says of itself; what cannot be read says the worst, which is not what was hashed (T12)."""
     try:
@@ -85,7 +88,8 @@ class LogTables:
         return map(logged_from, self.conn.execute(QUERIES["entries_from"], (start,)))
 
     def leaves(self, size: int) -> list[bytes]:
-        return [row[0] for row in self.conn.execute(QUERIES["leaves"], (size,))]
+        leaves = [readable(row[0], b"") for row in self.conn.execute(QUERIES["leaves"], (size,))]
+        return [leaf if len(leaf) == HASH_BYTES else bytes(HASH_BYTES) for leaf in leaves]
 
     def size_at(self, micros: int) -> int:
         """How many entries there were at that time, those of that very microsecond included."""
@@ -103,7 +107,10 @@ class ContentTable:
 
     def get(self, seq: int) -> StoredContent | None:
         row = self.conn.execute(QUERIES["content"], (seq,)).fetchone()
-        return StoredContent(row["salt"], row["content"], row["fingerprint"]) if row else None
+        if row is None:
+            return None
+        # What is of another type than was written is not what was committed to, and reads as nothing.
+        return StoredContent(*(readable(row[name], b"") for name in ("salt", "content", "fingerprint")))
 
     def twin(self, fingerprint: bytes) -> str:
         """The id of the newest record with this fingerprint of author, scope, task and content, or ""."""

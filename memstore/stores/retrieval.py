@@ -16,6 +16,7 @@ from memstore.stores.projection import WORDS
 from memstore.stores.sql import QUERIES
 
 MAX_TERMS = 64
+END_OF_LOG = 2**62
 # A record is mostly looked for by what its title says: at 8, each of 98 decisions is in the first five for its title.
 TITLE_WEIGHT = 8.0
 _WORD = re.compile(r"\w+")
@@ -45,9 +46,13 @@ _ALIVE = (
     " AND l.until > ?))"
 )
 _REPLACED = "(r.superseded_by IS NOT NULL AND r.superseded_by < ?)"
+_BEST = (
+    "SELECT * FROM (SELECT id, fallen, score, (SELECT count(*) FROM found WHERE fallen = {0}) AS total"
+    " FROM found WHERE fallen = {0} ORDER BY score, id LIMIT ?)"
+)
 
 
-def _conditions(wanted: Filter, label: Label, share: Share) -> _Where:
+def _conditions(wanted: Filter, label: Label) -> _Where:
     where = _Where()
     where.add("r.scope = ? AND r.label = ? AND r.erased = 0", wanted.scope, int(label))
     for condition, value in (
@@ -69,25 +74,21 @@ def _conditions(wanted: Filter, label: Label, share: Share) -> _Where:
         where.add(f"r.kind IN ({', '.join('?' * len(wanted.kinds))})", *wanted.kinds)
     for tag in wanted.tags:
         where.add("EXISTS (SELECT 1 FROM tags t WHERE t.tag = ? AND t.record = r.seq)", tag)
-    _standing(where, wanted, share)
+    if not wanted.include_superseded:
+        where.add(f"NOT {_REPLACED}", _position(wanted))
     return where
 
 
-def _standing(where: _Where, wanted: Filter, share: Share) -> None:
-    position = wanted.before if wanted.before is not None else 2**62
-    alive = (wanted.now, wanted.now, wanted.now)
-    if not wanted.include_superseded:
-        where.add(f"NOT {_REPLACED}", position)
-    match share:
-        case Share.IN_FORCE:
-            where.add(f"r.revoked = 0 AND r.suspect = 0 AND {_ALIVE}", *alive)
-            if wanted.include_superseded:
-                where.add(f"NOT {_REPLACED}", position)
-        case Share.FALLEN:
-            fallen = f"(r.revoked = 1 OR r.suspect = 1 OR {_REPLACED} OR NOT ({_ALIVE}))"
-            where.add(fallen, position, *alive)
-        case Share.ANY:
-            pass
+def _position(wanted: Filter) -> int:
+    return wanted.before if wanted.before is not None else END_OF_LOG
+
+
+def _fallen(wanted: Filter, share: Share) -> tuple[str, tuple[object, ...]]:
+    """The SQL for whether a record may not be served as it is, and its values; "0" where that makes no difference."""
+    if share is Share.ANY:
+        return "0", ()
+    fallen = f"(r.revoked = 1 OR r.suspect = 1 OR {_REPLACED} OR NOT ({_ALIVE}))"
+    return fallen, (_position(wanted), wanted.now, wanted.now, wanted.now)
 
 
 class RetrievalTables:
@@ -95,29 +96,50 @@ class RetrievalTables:
 
     def __init__(self, conn: sqlite3.Connection) -> None:
         self.conn = conn
+        self._rankings: dict[tuple[object, ...], dict[bool, Found]] = {}
 
     def candidates(self, query: str, wanted: Filter, *, label: Label, share: Share, most: int) -> Found:
         """Up to `most` ids of one tier, by BM25 for a query, newest first without one; ties fall by id."""
-        where = _conditions(wanted, label, share)
         if not query:
-            source, order = "records r", "r.seq DESC"
-        else:
-            match = match_expression(query)
-            if not match:
-                return Found()
-            words = WORDS[label]
-            source = f"{words} JOIN records r ON r.seq = {words}.rowid"
-            order = "score, r.id"
-            where.conditions.insert(0, f"{words} MATCH ?")
-            where.values.insert(0, match)
-        score = f"bm25({WORDS[label]}, {TITLE_WEIGHT}, 1.0)" if query else "0"
-        # The inner select ranks; count(*) OVER () counts what it ranked, in the same pass.
+            return self._newest(wanted, label=label, share=share, most=most)
+        match = match_expression(query)
+        if not match:
+            return Found()
+        # Ranking is what takes the time, and a search asks for both shares of a tier: one pass gives both.
+        asked = (match, wanted, label, most, share is Share.ANY, self.conn.total_changes)
+        if asked not in self._rankings:
+            self._rankings[asked] = self._ranking(match, wanted, label=label, share=share, most=most)
+        return self._rankings[asked].get(share is Share.FALLEN, Found())
+
+    def _newest(self, wanted: Filter, *, label: Label, share: Share, most: int) -> Found:
+        where = _conditions(wanted, label)
+        fallen, values = _fallen(wanted, share)
+        where.add(fallen if share is Share.FALLEN else f"NOT {fallen}", *values)
+        # The inner select finds; count(*) OVER () counts what it found, in the same pass.
         sql = (
-            f"SELECT id, count(*) OVER () AS total FROM (SELECT r.id, r.seq, {score} AS score FROM {source}"
-            f" WHERE {' AND '.join(where.conditions)}) r ORDER BY {order} LIMIT ?"
+            "SELECT id, count(*) OVER () AS total FROM (SELECT r.id, r.seq FROM records r"
+            f" WHERE {' AND '.join(where.conditions)}) ORDER BY seq DESC LIMIT ?"
         )
         rows = self.conn.execute(sql, (*where.values, most)).fetchall()
         return Found(tuple(row["id"] for row in rows), rows[0]["total"] if rows else 0)
+
+    def _ranking(self, match: str, wanted: Filter, *, label: Label, share: Share, most: int) -> dict[bool, Found]:
+        """What matches, best first: what stands, and under True what has fallen."""
+        where = _conditions(wanted, label)
+        fallen, values = _fallen(wanted, share)
+        words = WORDS[label]
+        # CROSS JOIN: full text first. Left to itself, the planner goes through the records and matches each by itself.
+        sql = (
+            f"WITH found AS MATERIALIZED (SELECT r.id, {fallen} AS fallen, bm25({words}, {TITLE_WEIGHT}, 1.0) AS score"
+            f" FROM {words} CROSS JOIN records r ON r.seq = {words}.rowid"
+            f" WHERE {words} MATCH ? AND {' AND '.join(where.conditions)})"
+            f" {_BEST.format(0)} UNION ALL {_BEST.format(1)} ORDER BY fallen, score, id"
+        )
+        rows = self.conn.execute(sql, (*values, match, *where.values, most, most)).fetchall()
+        return {
+            bool(part): Found(tuple(row["id"] for row in rows if row["fallen"] == part), total)
+            for part, total in {row["fallen"]: row["total"] for row in rows}.items()
+        }
 
     def timeline(
         self, scope: str, *, task: str, session: str, record: str, after: int, before: int, most: int

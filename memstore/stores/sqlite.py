@@ -28,6 +28,7 @@ from memstore.stores.sql import QUERIES
 APPLICATION_ID = 0x6D656D73  # "mems"
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 30.0
+CACHE_KIB = 16_000  # a search of a big store reads more than SQLite's two megabytes
 
 _FULL = {sqlite3.SQLITE_FULL}
 # A quota or a limit on the file's size is reported as a write that failed.
@@ -198,6 +199,7 @@ class SqliteStore:
         # Freed pages are overwritten, so that nothing erased or merged away stays readable in the file.
         conn.execute("PRAGMA secure_delete = ON")
         conn.execute("PRAGMA temp_store = MEMORY")
+        conn.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         return conn
 
     def _check_kind(self, conn: sqlite3.Connection) -> None:

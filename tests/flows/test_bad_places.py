@@ -18,7 +18,7 @@ from memstore import log
 from memstore.config import DATABASE, init_store, open_house, open_store
 from memstore.core.statements import OPERATOR_NAME
 from memstore.errors import MemStoreError, StoreUnavailable
-from memstore.stores.sqlite import APPLICATION_ID, SCHEMA_VERSION
+from memstore.stores.sqlite import APPLICATION_ID, SCHEMA_VERSION, SqliteUnit
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,7 +30,7 @@ def refusal(folder: Path) -> MemStoreError:
 
 
 @pytest.fixture
-def folder(made, tmp_path) -> Path:
+def folder(made: Path, tmp_path: Path) -> Path:
     """A store that nothing holds open."""
     shutil.copytree(made, tmp_path / "store")
     return tmp_path / "store"
@@ -254,9 +254,11 @@ def test_a_database_that_may_not_grow_says_that_the_disk_is_full(folder):
     with Fleet(folder) as fleet:
         ada = fleet.fresh("ada")
         with fleet.house.store.read() as unit:
+            assert isinstance(unit, SqliteUnit)
             pages = unit.conn.execute("PRAGMA page_count").fetchone()[0]
         store = ada._store
         with store.read() as unit:
+            assert isinstance(unit, SqliteUnit)
             unit.conn.execute(f"PRAGMA max_page_count = {pages + 3}")
         size = fleet.size()
         with pytest.raises(StoreUnavailable) as refused:
@@ -265,6 +267,7 @@ def test_a_database_that_may_not_grow_says_that_the_disk_is_full(folder):
         assert fleet.size() == size
         assert ada.search("")["attributed"]["count"] == 0
         with store.read() as unit:
+            assert isinstance(unit, SqliteUnit)
             unit.conn.execute("PRAGMA max_page_count = 1000000")
         assert ada.write("finding", "F", "x" * 60_000)["status"] == "stored"
         fleet.assert_sound()

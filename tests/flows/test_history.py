@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from simulator import START
@@ -30,7 +31,7 @@ def reader(past):
     return past[0].fresh("ben")
 
 
-def seqs(answer):
+def seqs(answer: dict[str, Any]) -> list[int]:
     return [event["seq"] for event in answer["events"]]
 
 

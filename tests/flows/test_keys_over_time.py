@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from memstore import admin, log
@@ -30,7 +32,12 @@ def test_after_a_change_of_key_old_records_verify_and_new_ones_are_written(fleet
 @pytest.mark.parametrize("how", CHANGES)
 def test_the_old_key_writes_no_more_even_where_it_was_open_already(fleet, ada, how):
     admin.replace_key(fleet.house, "ada", CHANGES[how])
-    for call in (lambda: ada.write("question", "q"), lambda: ada.search("q"), lambda: ada.session_start("t")):
+    calls: list[Callable[[], object]] = [
+        lambda: ada.write("question", "q"),
+        lambda: ada.search("q"),
+        lambda: ada.session_start("t"),
+    ]
+    for call in calls:
         with pytest.raises(Denied) as refused:
             call()
         assert refused.value.code == "key_revoked"
@@ -92,12 +99,13 @@ def test_the_operator_s_own_key_rotates(fleet):
 
 def test_a_change_of_key_for_nobody_is_refused_and_leaves_no_key_file(fleet):
     size = fleet.size()
-    for act in (
+    acts: list[Callable[[], object]] = [
         lambda: admin.replace_key(fleet.house, "nobody", KeyAction.REKEYED),
         lambda: admin.replace_key(fleet.house, "nobody", KeyAction.ROTATED),
         lambda: admin.retire(fleet.house, "nobody"),
         lambda: admin.compromise(fleet.house, "nobody", 0),
-    ):
+    ]
+    for act in acts:
         with pytest.raises(NotFound):
             act()
     assert fleet.size() == size

@@ -32,7 +32,7 @@ def lived(past, tmp_path):
         yield fleet
 
 
-def live(fleet):
+def live(fleet: Fleet) -> None:
     ada, ben, lead = fleet.fresh("ada"), fleet.fresh("ben"), fleet.fresh("lead")
     for author, task in ((ada, "t1"), (ben, "t2"), (lead, "t1")):
         author.session_start(task)
@@ -59,7 +59,7 @@ def live(fleet):
     admin.compromise(fleet.house, "bad", bad["seq"])
 
 
-def answers(fleet) -> bytes:
+def answers(fleet: Fleet) -> bytes:
     """What three readers are told, as bytes, but for refs, which are random, and the sessions that asking starts."""
     told = []
     for name in ("ben", "lead", "person"):

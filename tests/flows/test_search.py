@@ -45,7 +45,7 @@ def later(text: str, micros: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def world(shared):
+def world(shared: Fleet) -> World:
     made = World(shared)
     ada, ben, lead = shared.fresh("ada"), shared.fresh("ben"), shared.fresh("lead")
     ada.session_start("t1")
@@ -62,7 +62,7 @@ def world(shared):
 
 
 @pytest.fixture
-def reader(world) -> MemStore:
+def reader(world: World) -> MemStore:
     return world.fleet.fresh("ben")
 
 

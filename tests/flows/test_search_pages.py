@@ -144,7 +144,7 @@ BUDGETS = [100, 150, 300, 700, 2000]
 
 
 @pytest.fixture(scope="module")
-def crowd(shared) -> Fleet:
+def crowd(shared: Fleet) -> Fleet:
     """Records of every size in every section, and a task with all that goes into a brief."""
     ada, lead, person = shared.fresh("ada"), shared.fresh("lead"), shared.fresh("person")
     task = "t" * 200

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from simulator import entries, ids
 
@@ -11,7 +14,7 @@ DECISION = {"rationale": "Because.", "alternatives": ["none"]}
 BRIEF = ["intent", "constraints", "decisions", "questions", "in_flight", "handoffs", "changed"]
 
 
-def told(brief, part):
+def told(brief: dict[str, Any], part: str) -> list[str]:
     return [item["id"] for item in brief[part]]
 
 
@@ -245,10 +248,11 @@ def test_a_session_is_over_once_and_nothing_is_written_in_it_after(ada):
     with pytest.raises(MemStoreError) as refused:
         ada.session_end("completed")
     assert refused.value.code == "no_session"
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: ada.write("question", "q", session=session),
         lambda: ada.session_end("failed", session=session),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(Conflict) as over:
             call()
         assert over.value.code == "session_over"
@@ -257,10 +261,11 @@ def test_a_session_is_over_once_and_nothing_is_written_in_it_after(ada):
 def test_a_session_of_another_principal_is_none_of_yours(fleet, ada, ben):
     session = ada.session_start("t")["session"]
     size = fleet.size()
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: ben.write("question", "q", session=session),
         lambda: ben.session_end("completed", session=session),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(NotFound) as refused:
             call()
         assert refused.value.code == "unknown_id"

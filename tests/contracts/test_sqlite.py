@@ -1,0 +1,82 @@
+"""The SQLite adapter keeps every contract of memstore.ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from contracts.log_contract import ContentsContract, LogContract
+from contracts.records_contract import DisclosuresContract, RecordsContract, RegistryContract
+from contracts.retrieval_contract import RetrievalContract
+from contracts.transactions_contract import StoreContract
+from contracts.values import PUBLIC, STORE, Clock
+
+from memstore.ports import Store
+from memstore.stores.sqlite import SqliteStore
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An empty store's file; making one costs more than a test."""
+    path = tmp_path_factory.mktemp("empty") / "made.db"
+    made = SqliteStore.create(path, Clock(), store=STORE, public_key=PUBLIC)
+    made.empty_write_ahead_log()
+    made.close()
+    return path.read_bytes()
+
+
+class Sqlite:
+    """The fixtures that the suites ask for; another adapter brings its own."""
+
+    @pytest.fixture
+    def clock(self) -> Clock:
+        return Clock()
+
+    @pytest.fixture
+    def store(self, empty: bytes, tmp_path: Path, clock: Clock) -> Iterator[Store]:
+        (tmp_path / "store.db").write_bytes(empty)
+        opened = SqliteStore.open(tmp_path / "store.db", clock)
+        yield opened
+        opened.close()
+
+    @pytest.fixture
+    def again(self, tmp_path: Path, clock: Clock) -> Iterator[Callable[[], Store]]:
+        """Opens the same data once more, as another process would."""
+        opened: list[SqliteStore] = []
+
+        def one_more() -> Store:
+            opened.append(SqliteStore.open(tmp_path / "store.db", clock))
+            return opened[-1]
+
+        yield one_more
+        for store in opened:
+            store.close()
+
+
+class TestSqliteTransactions(Sqlite, StoreContract):
+    pass
+
+
+class TestSqliteLog(Sqlite, LogContract):
+    pass
+
+
+class TestSqliteContents(Sqlite, ContentsContract):
+    pass
+
+
+class TestSqliteRegistry(Sqlite, RegistryContract):
+    pass
+
+
+class TestSqliteRecords(Sqlite, RecordsContract):
+    pass
+
+
+class TestSqliteDisclosures(Sqlite, DisclosuresContract):
+    pass
+
+
+class TestSqliteRetrieval(Sqlite, RetrievalContract):
+    pass
