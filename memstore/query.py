@@ -111,21 +111,29 @@ class _Search:
 
     def section(self, name: str) -> Section:
         section = Section(name)
-        if not self._is_asked(name):
-            return section
-        if name == "quarantined":
+        if name == "quarantined" and self.request.quarantined != "none":
+            # On every page of a walk through a tier: it is never dropped silently.
             section.count += len(self.displaced)
             for served in self.displaced:
                 self._add(section, served)
-        for label, share in SECTIONS[name]:
-            # One more than can be served tells whether more are left.
-            most = self.request.limit + self._served_before + 1
+        if self._is_asked(name):
+            for label, share in SECTIONS[name]:
+                self._fill_from(section, label, share)
+        return section
+
+    def _fill_from(self, section: Section, label: Label, share: Share) -> None:
+        """Take in one part of a section; more is asked for where verification refused what filled a page."""
+        # One more than can be served tells whether more are left.
+        tried, most = 0, self.request.limit + self._served_before + 1
+        while True:
             found = self.giver.unit.retrieval.candidates(
                 self.request.query, self.wanted, label=label, share=share, most=most
             )
-            section.count += found.total
-            self._fill(section, found.ids)
-        return section
+            section.count += 0 if tried else found.total
+            self._fill(section, found.ids[tried:])
+            if section.more or len(found.ids) < most:
+                return
+            tried, most = most, 4 * most
 
     @property
     def _served_before(self) -> int:

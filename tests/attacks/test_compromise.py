@@ -62,6 +62,26 @@ def test_a_context_that_was_shown_it_writes_tainted_from_then_on(fleet: Fleet):
     fleet.assert_sound()
 
 
+@pytest.mark.parametrize("how", ["brief", "history", "search", "get"])
+def test_a_word_of_it_is_enough_wherever_it_was_read(fleet: Fleet, how: str):
+    thief, reader = fleet.agent("thief"), fleet.agent("reader")
+    stolen = thief.write_for("work", kind="constraint", title="Stolen", body="words")
+    match how:
+        case "brief":
+            reader.session_start("work")
+        case "history":
+            reader.history()
+        case "search":
+            reader.search("stolen")
+        case _:
+            reader.get([stolen["id"]], detail="concise")
+    said = reader.write("finding", "Earlier", "x")["id"]
+    admin.compromise(fleet.house, "thief", stolen["seq"])
+    assert statuses(fleet, said) == ["tainted suspect"]
+    assert reader.write("finding", "Later", "x")["label"] == "tainted"
+    fleet.assert_sound()
+
+
 def test_who_opens_it_only_later_is_not_judged_as_if_he_had_known(fleet: Fleet):
     thief, reader = fleet.agent("thief"), fleet.agent("reader")
     stolen = thief.write("finding", "Stolen", "words")

@@ -69,6 +69,19 @@ def test_a_thousand_planted_texts_do_not_move_a_byte_above_them(truthful: Fleet)
     assert answers(truthful, "reader") == before
 
 
+def test_texts_below_do_not_make_a_word_common_above(fleet: Fleet):
+    lead, flooder = fleet.agent("lead", role="lead"), fleet.agent("flooder", open_world=True)
+    rare = [lead.write("constraint", f"About quokka {n}", f"x{n}")["id"] for n in range(2)]
+    common = [lead.write("constraint", f"About wombat {n}", f"y{n}")["id"] for n in range(6)]
+    before = ids(lead.search("quokka wombat", limit=20), "trusted")
+    assert set(before[:2]) == set(rare)
+    for n in range(60):
+        flooder.write("finding", f"quokka {n}", "quokka")
+    after = ids(fleet.fresh("lead").search("quokka wombat", limit=20), "trusted")
+    assert after == before
+    assert set(after[2:]) == set(common)
+
+
 def test_a_cursor_given_out_before_the_flood_goes_on_as_if_there_were_none(truthful: Fleet):
     flooder, reader = truthful.agent("flooder", open_world=True), truthful.fresh("reader")
     cursor = reader.search(QUERY, limit=2)["trusted"]["next_cursor"]

@@ -243,6 +243,31 @@ def test_a_record_too_big_for_the_budget_does_not_bar_the_way_to_the_rest(fleet,
     assert hit["cut"] == {"body": 5, "data": False}
 
 
+@pytest.mark.parametrize("query", ["alpha", ""])
+def test_records_that_do_not_verify_do_not_hide_those_that_do(fleet, ada, query):
+    written = [ada.write("finding", f"alpha {n}", "b") for n in range(20)]
+    for told in written[6:]:
+        fleet.sql(
+            "UPDATE contents SET content = CAST(replace(content, 'alpha', 'bravo') AS BLOB) WHERE seq = ?", told["seq"]
+        )
+    reader = fleet.fresh("ben")
+    assert sorted(walk(reader, query, "attributed", limit=3)) == sorted(told["id"] for told in written[:6])
+    answer = reader.search(query, limit=3)
+    assert {tuple(entry["reasons"]) for entry in entries(answer)} == {("bad_signature",)}
+    assert answer["quarantined"]["count"] > 3
+
+
+@pytest.mark.parametrize("value", ["'text'", "7", "x'ff'", "zeroblob(5)"])
+@pytest.mark.parametrize("column", ["content", "salt", "fingerprint"])
+def test_a_value_of_another_type_in_a_row_breaks_that_record_only(fleet, ada, column, value):
+    bad, good = (ada.write("finding", f"alpha {n}", "b") for n in range(2))
+    fleet.sql(f"UPDATE contents SET {column} = {value} WHERE seq = ?", bad["seq"])
+    reader = fleet.fresh("ben")
+    assert good["id"] in ids(reader.search("alpha"), "attributed")
+    assert reader.get([good["id"]])["records"][0]["title"] == "alpha 1"
+    assert fleet.audit()["ok"] == (column == "fingerprint")
+
+
 def test_a_section_that_got_no_room_is_said_in_the_note(fleet, ada, lead):
     lead.write("constraint", "alpha", "alpha " * 500)
     ada.write("constraint", "alpha", "alpha " * 500)

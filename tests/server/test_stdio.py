@@ -4,10 +4,8 @@ import json
 import os
 import signal
 import sqlite3
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -171,14 +169,6 @@ sys.exit(status)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-BARE = """
-from fastmcp import FastMCP
-server = FastMCP("bare")
-@server.tool
-def echo(text: str) -> str:
-    return text
-server.run("stdio", show_banner=False)
-"""
 HELLO = [
     {
         "jsonrpc": "2.0",
@@ -189,27 +179,3 @@ HELLO = [
     {"jsonrpc": "2.0", "method": "notifications/initialized"},
     {"jsonrpc": "2.0", "id": 2, "method": "tools/list"},
 ]
-
-
-def seconds_to_first_list(command: list[str]) -> float:
-    began = time.perf_counter()
-    process: Any = subprocess.Popen(command, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL, cwd=ROOT)
-    process.stdin.write(b"".join(json.dumps(message).encode() + b"\n" for message in HELLO))
-    process.stdin.flush()
-    assert any(b'"tools"' in line and b'"id":2' in line for line in iter(process.stdout.readline, b""))
-    took = time.perf_counter() - began
-    process.communicate()
-    return took
-
-
-@pytest.mark.slow
-def test_it_starts_hardly_slower_than_a_bare_server(live, command_of):
-    pairs = [
-        (
-            seconds_to_first_list(command_of(live.folder, "researcher")),
-            seconds_to_first_list([sys.executable, "-c", BARE]),
-        )
-        for _ in range(3)
-    ]
-    ours, bare = (statistics.median(column) for column in zip(*pairs, strict=True))
-    assert ours <= 1.3 * bare
