@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from memstore.core.contexts import Disclosure
 from memstore.core.entries import Logged, leaf_of
 from memstore.core.fold import CompromiseKey, fold, judge_entry
-from memstore.core.labels import SignatureState
 from memstore.core.merkle import consistency_proof, inclusion_proof, root_of, verify_consistency, verify_inclusion
 from memstore.core.notes import Checkpoint, verify_checkpoint
-from memstore.core.policy import Allowed, may_author
+from memstore.core.policy import Allowed, KeyState, may_author
 from memstore.core.records import Content, content_digest
 from memstore.core.statements import (
     OPERATOR_NAME,
@@ -31,11 +31,13 @@ from memstore.core.statements import (
 from memstore.errors import IntegrityError, MemStoreError, NotFound
 from memstore.ports import Head, Store, Unit
 from memstore.relabel import relabel_from
-from memstore.serving import signature_state
+from memstore.serving import is_signed_by, signing_key
 from memstore.signing import origin_of_store, store_id
 
 Progress = Callable[[int, int], None]
 MOST_PROBLEMS = 50
+VERIFIERS = 2
+BATCH = 256
 
 
 def silent(done: int, total: int) -> None:
@@ -138,8 +140,56 @@ def _head_problems(unit: Unit) -> list[Problem]:
     return []
 
 
+class _Signatures:
+    """Signatures, checked on other threads while the log is read on: the library lets go of the interpreter meanwhile.
+
+    Leaving the block waits for all of them; then `problems` says which do not verify.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(VERIFIERS)
+        self._batch: list[tuple[KeyState, Logged]] = []
+        self._checked: list[Future[list[int]]] = []
+        self._bad: list[int] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._send()
+        self._pool.shutdown()
+
+    def check(self, unit: Unit, logged: Logged, author: str) -> None:
+        key = signing_key(unit, logged, author)
+        if key is None:
+            self._bad.append(logged.entry.seq)
+            return
+        self._batch.append((key, logged))
+        if len(self._batch) == BATCH:
+            self._send()
+
+    def problems(self) -> list[Problem]:
+        bad = sorted(self._bad + [seq for checked in self._checked for seq in checked.result()])
+        return [Problem(seq, "bad_signature", "the author's signature does not verify") for seq in bad]
+
+    def _send(self) -> None:
+        self._checked.append(self._pool.submit(_not_signed, self._batch))
+        self._batch = []
+
+
+def _not_signed(batch: list[tuple[KeyState, Logged]]) -> list[int]:
+    return [logged.entry.seq for key, logged in batch if not is_signed_by(key, logged)]
+
+
 def _entry_problems(unit: Unit, size: int, progress: Progress) -> Iterator[Problem]:
     """Each entry by itself: its place, leaf, signature, chain and content."""
+    with _Signatures() as signatures:
+        yield from _unsigned_problems(unit, size, signatures, progress)
+    yield from signatures.problems()
+
+
+def _unsigned_problems(unit: Unit, size: int, signatures: _Signatures, progress: Progress) -> Iterator[Problem]:
+    """What is wrong with each entry, the signature apart, which goes to `signatures`."""
     chains: dict[tuple[str, str], tuple[int, str]] = {}
     erased: set[str] = set()
     without_content: list[tuple[int, str]] = []
@@ -157,8 +207,7 @@ def _entry_problems(unit: Unit, size: int, progress: Progress) -> Iterator[Probl
         except IntegrityError as error:
             yield Problem(seq, error.code, error.what)
             continue
-        if signature_state(unit, logged, statement.author) is not SignatureState.VALID:
-            yield Problem(seq, "bad_signature", "the author's signature does not verify")
+        signatures.check(unit, logged, statement.author)
         if statement.store != store:
             yield Problem(seq, "wrong_store", "the statement was made for another store")
         yield from _chain_problems(statement, logged, chains)
@@ -221,8 +270,11 @@ def _replay_problems(copy: Store, progress: Progress) -> list[Problem]:
     return problems
 
 
-def replay(unit: Unit, *, progress: Progress = silent) -> Iterator[Problem]:
-    """Fold the whole log and its disclosures anew, inside `unit`; yields where an entry is not what the rules give."""
+def replay(unit: Unit, *, signatures: _Signatures | None = None, progress: Progress = silent) -> Iterator[Problem]:
+    """Fold the whole log and its disclosures anew, inside `unit`; yields where an entry is not what the rules give.
+
+    Signatures go to `signatures`, each with the key as it stood at that place in the log.
+    """
     disclosures = list(unit.disclosures.replayed())
     size = unit.log.head().size
     unit.forget_projection()
@@ -246,6 +298,9 @@ def replay(unit: Unit, *, progress: Progress = silent) -> Iterator[Problem]:
             moment.apply(change, content)
             if isinstance(change, CompromiseKey):
                 relabel_from(moment, change.since)
+        if signatures is not None:
+            # After the fold: the first statement registers the key that signs it.
+            signatures.check(moment, logged, statement.author)
         progress(entry.seq + 1, size)
     _replay_until(unit, disclosures, at, size)
 
@@ -268,22 +323,15 @@ def _replay_until(unit: Unit, disclosures: list[tuple[str, Disclosure]], at: int
 def rebuild(store: Store, *, progress: Progress = silent) -> dict[str, Any]:
     """Make the projection anew from log, contents and disclosures; signatures are checked on the way."""
     problems: list[Problem] = []
-    with store.write() as unit:
+    with store.write() as unit, _Signatures() as signatures:
         size = unit.log.head().size
-        problems += replay(unit, progress=progress)
-        for logged in unit.log.entries():
-            if not _is_signed(unit, logged):
-                problems.append(Problem(logged.entry.seq, "bad_signature", "the author's signature does not verify"))
+        problems += replay(unit, signatures=signatures, progress=progress)
+    problems += signatures.problems()
     return {
         "ok": not problems,
         "entries": size,
         "problems": [problem.as_dict() for problem in problems[:MOST_PROBLEMS]],
     }
-
-
-def _is_signed(unit: Unit, logged: Logged) -> bool:
-    author = parse_statement(logged.entry.payload_type, logged.payload).author
-    return signature_state(unit, logged, author) is SignatureState.VALID
 
 
 def checkpoint(store: Store) -> str:

@@ -39,15 +39,21 @@ class Draft:
 def write(store: Store, key: StoreKey, caller: Caller, request: WriteRequest, *, task: str = "") -> Answer:
     """Store a record in the caller's own words; `task` stands in where no session says it."""
     with store.write() if not request.dry_run else store.read() as unit:
-        draft = _draft(unit, caller, request, task)
-        duplicate = _duplicate(unit, key, caller, draft)
-        if duplicate is not None:
-            return _stored(unit, duplicate, "duplicate")
-        if request.dry_run:
-            return _would_store(unit, key, caller, draft)
-        ensure_context(unit, caller)
-        written = append(unit, key, caller.author, Recorded, draft.fields, draft.content)
-        return _answer(unit, written, "stored", _supersession_note(unit, draft))
+        return write_in(unit, key, caller, request, task=task)
+
+
+def write_in(unit: Unit, key: StoreKey, caller: Caller, request: WriteRequest, *, task: str = "") -> Answer:
+    """`write` inside a transaction of the caller's."""
+    draft = _draft(unit, caller, request, task)
+    duplicate = _duplicate(unit, key, caller, draft)
+    if duplicate is not None:
+        return _stored(unit, duplicate, "duplicate")
+    _refuse_superseded(unit, draft)
+    if request.dry_run:
+        return _would_store(unit, key, caller, draft)
+    ensure_context(unit, caller)
+    written = append(unit, key, caller.author, Recorded, draft.fields, draft.content)
+    return _answer(unit, written, "stored", _supersession_note(unit, draft))
 
 
 def _draft(unit: Unit, caller: Caller, request: WriteRequest, task: str) -> Draft:
@@ -155,12 +161,17 @@ def _superseded(unit: Unit, caller: Caller, asked: str, kind: Kind) -> str:
         raise InvalidInput(
             "A hypothesis replaces nothing but a hypothesis", next_call="Leave supersedes out, or write a finding."
         )
-    if old.superseded_by is not None:
+    return old.id
+
+
+def _refuse_superseded(unit: Unit, draft: Draft) -> None:
+    """A record is replaced once; who comes second is told by what."""
+    old = unit.view.record(draft.fields["supersedes"])
+    if old is not None and old.superseded_by is not None:
         newer = unit.records.id_at(old.superseded_by)
         raise Conflict(
             f"That record is superseded already, by {newer}", code="superseded", next_call=f"Supersede {newer}."
         )
-    return old.id
 
 
 def _answered(unit: Unit, caller: Caller, asked: str) -> str:
@@ -177,10 +188,9 @@ def _duplicate(unit: Unit, key: StoreKey, caller: Caller, draft: Draft) -> Recor
     raw = draft.content.to_bytes()
     twins = key.fingerprint(author=caller.name, fields=draft.fields, content=raw)
     twin = unit.view.record(unit.contents.twin(twins))
-    stands = twin is not None and twin.status(unit.now) is Status.IN_FORCE and not draft.fields.get("supersedes")
-    if twin is not None and stands:
-        return twin
     named = unit.records.named(caller.name, caller.scope, draft.content.key) if draft.content.key else ""
+    if twin is not None and _is_said_again(unit, draft, twin, named):
+        return twin
     holder = unit.view.record(named)
     if holder is None or holder.status(unit.now) is not Status.IN_FORCE or draft.fields.get("supersedes") == named:
         return None
@@ -191,28 +201,43 @@ def _duplicate(unit: Unit, key: StoreKey, caller: Caller, draft: Draft) -> Recor
     )
 
 
+def _is_said_again(unit: Unit, draft: Draft, twin: RecordState, named: str) -> bool:
+    """Whether a call repeats what `twin` says, rather than saying the same anew."""
+    status = twin.status(unit.now)
+    replaced = unit.view.record(draft.fields.get("supersedes", ""))
+    if replaced is not None:
+        return replaced.superseded_by == twin.seq
+    # Under its own name it is repeated even when it was replaced since: an import that is run again.
+    return status is Status.IN_FORCE or (status is Status.SUPERSEDED and twin.id == named)
+
+
 def observe(store: Store, key: StoreKey, caller: Caller, request: ObserveRequest, *, task: str = "") -> Answer:
     """Store what a tool returned or what was fetched from outside; outside content is a disclosure as well."""
     with store.write() as unit:
-        name = request.source.removeprefix("tool:")
-        tool = _registration(unit, name) if name != request.source else None
-        draft = _observation(unit, caller, request, tool, task)
-        duplicate = _duplicate(unit, key, caller, draft)
-        if duplicate is not None:
-            answer = _stored(unit, duplicate, "duplicate")
-            state = duplicate
-        else:
-            ensure_context(unit, caller)
-            written = append(unit, key, caller.author, Recorded, draft.fields, draft.content)
-            answer = _answer(unit, written, "stored", "")
-            state = _state(unit, written.id)
-        if is_outside(state.kind, tool):
-            _disclose_own(unit, caller, state)
-        context = unit.view.context(caller.launch)
-        answer |= {"kind": str(state.kind), "expires_at": timestamp(state.expires_at)}
-        answer["mark"] = mark_label(caller, context.mark) if context else str(Label.TRUSTED)
-        answer["note"] = _observation_note(state, tool, answer["note"])
-        return answer
+        return observe_in(unit, key, caller, request, task=task)
+
+
+def observe_in(unit: Unit, key: StoreKey, caller: Caller, request: ObserveRequest, *, task: str = "") -> Answer:
+    """`observe` inside a transaction of the caller's."""
+    name = request.source.removeprefix("tool:")
+    tool = _registration(unit, name) if name != request.source else None
+    draft = _observation(unit, caller, request, tool, task)
+    duplicate = _duplicate(unit, key, caller, draft)
+    if duplicate is not None:
+        answer = _stored(unit, duplicate, "duplicate")
+        state = duplicate
+    else:
+        ensure_context(unit, caller)
+        written = append(unit, key, caller.author, Recorded, draft.fields, draft.content)
+        answer = _answer(unit, written, "stored", "")
+        state = _state(unit, written.id)
+    if is_outside(state.kind, tool):
+        _disclose_own(unit, caller, state)
+    context = unit.view.context(caller.launch)
+    answer |= {"kind": str(state.kind), "expires_at": timestamp(state.expires_at)}
+    answer["mark"] = mark_label(caller, context.mark) if context else str(Label.TRUSTED)
+    answer["note"] = _observation_note(state, tool, answer["note"])
+    return answer
 
 
 def _registration(unit: Unit, name: str) -> Tool | None:

@@ -30,7 +30,6 @@ MAX_IDS = 20
 MAX_REFS = 5
 
 
-
 def _at_most(most: int) -> AfterValidator:
     """That a text is at most `most` bytes in UTF-8: limits of stored text count bytes, those of a schema characters."""
 

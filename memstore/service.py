@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Concatenate, Self, TypeVar
 
-from memstore import history, query, reading, recording, sessions
+from memstore import history, importing, query, reading, recording, sessions
 from memstore.errors import Conflict, Denied, InvalidInput
+from memstore.importing import Line
+from memstore.log import Progress, silent
 from memstore.ports import Store
 from memstore.render import Answer
 from memstore.requests import (
@@ -133,6 +135,10 @@ class MemStore:
         """`observe` for a named task where no session says it."""
         request = ObserveRequest.parse(arguments)
         return recording.observe(self._store, self._key, self._renewed(), request, task=task)
+
+    def import_lines(self, lines: Iterable[Line], progress: Progress = silent) -> Answer:
+        """Store many records, a few hundred to a transaction: {stored, duplicate, skipped[], note}."""
+        return importing.import_lines(self._store, self._key, self._renewed(), lines, progress=progress)
 
     @verb(SearchRequest)
     def search(self, request: SearchRequest) -> Answer:

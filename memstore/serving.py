@@ -18,7 +18,7 @@ from memstore.core.entries import Entry, Logged, leaf_of
 from memstore.core.fold import RecordState, expiry_of
 from memstore.core.keys import verify_signature
 from memstore.core.labels import Label, Mark, SignatureState, Source, Status
-from memstore.core.policy import Principal
+from memstore.core.policy import KeyState, Principal
 from memstore.core.records import Content, content_digest
 from memstore.core.statements import (
     Kind,
@@ -206,16 +206,25 @@ def signature_state(unit: Unit, logged: Logged, author: str) -> SignatureState:
 
     A compromised key's signature is still valid; that its acts are void is the record's status (T5).
     """
-    entry = logged.entry
-    key = unit.registry.key(entry.keyid)
-    if key is None or key.principal != author or not key.in_use_at(entry.seq):
+    key = signing_key(unit, logged, author)
+    if key is None:
         return SignatureState.UNKNOWN_KEY
-    message = pre_authentication_encoding(entry.payload_type, logged.payload)
+    return SignatureState.VALID if is_signed_by(key, logged) else SignatureState.INVALID
+
+
+def signing_key(unit: Unit, logged: Logged, author: str) -> KeyState | None:
+    """The key that an entry names, if it was one of `author` at its position."""
+    key = unit.registry.key(logged.entry.keyid)
+    return key if key is not None and key.principal == author and key.in_use_at(logged.entry.seq) else None
+
+
+def is_signed_by(key: KeyState, logged: Logged) -> bool:
+    message = pre_authentication_encoding(logged.entry.payload_type, logged.payload)
     try:
         verify_signature(key.public, logged.signature, message)
     except IntegrityError:
-        return SignatureState.INVALID
-    return SignatureState.VALID
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

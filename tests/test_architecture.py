@@ -39,6 +39,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "memstore.adr",
         "memstore.answers",
         "memstore.history",
+        "memstore.importing",
         "memstore.insight",
         "memstore.log",
         "memstore.query",

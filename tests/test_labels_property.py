@@ -31,7 +31,7 @@ SOURCES = {
 }
 
 some = st.lists(st.integers(0, 30), max_size=2)
-agent = st.sampled_from(list(AGENTS))
+agent = st.sampled_from(["worker", "worker", "lead", "lead", *AGENTS])
 acts = st.one_of(
     st.tuples(st.just("write"), agent, some, some),
     st.tuples(st.just("write"), agent, some, some),
@@ -163,6 +163,8 @@ class History:
             case _:
                 answer = member.session_start("task")
         self._note(name, answer)
+        # What was just read must show in the next word.
+        self._write(name, [], [], "")
 
     def _note(self, name: str, answer: object) -> None:
         self.shown[name] += [record for record in bodies(answer) if record not in self.shown[name]]

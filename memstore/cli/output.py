@@ -56,14 +56,14 @@ def _encodable(text: str) -> str:
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """A line on stderr that counts up, where stderr is a terminal; gone when the work is."""
-    shown = -1
+    shown = ""
 
     def show(done: int, total: int) -> None:
         nonlocal shown
-        percent = 100 * done // max(total, 1)
-        if percent != shown:
-            shown = percent
-            click.echo(f"\r{what} {percent:3d} %", err=True, nl=False)
+        reached = f"{100 * done // total:3d} %" if total else f"{done:,}"
+        if reached != shown:
+            shown = reached
+            click.echo(f"\r{what} {reached}", err=True, nl=False)
 
     if not is_terminal(sys.stderr):
         yield lambda done, total: None
@@ -71,5 +71,5 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     try:
         yield show
     finally:
-        if shown >= 0:
+        if shown:
             click.echo("\r\x1b[K", err=True, nl=False)

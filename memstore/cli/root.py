@@ -46,6 +46,7 @@ COMMANDS = {
     "open": Entry("verbs", _AGENTS, "Open quarantined bodies by ref."),
     "history": Entry("verbs", _AGENTS, "Show what happened, in order."),
     "session": Entry("verbs", _AGENTS, "Start, end and list sessions; give a fresh context."),
+    "import": Entry("bring", _CARE, "Store many records at once."),
     "log": Entry("upkeep", _CARE, "Verify the log, sign it off, prove a record."),
     "rebuild": Entry("upkeep", _CARE, "Make the projection anew from the log."),
     "doctor": Entry("upkeep", _CARE, "Say what is wrong, and what to do."),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Iterator
 
 from memstore.core.entries import Entry, Logged
@@ -15,7 +16,6 @@ from memstore.core.merkle import Frontier
 from memstore.core.statements import digest_of
 from memstore.ports import Head, StoredContent
 from memstore.stores.sql import QUERIES, member, readable
-
 
 HASH_BYTES = 32
 
@@ -93,7 +93,13 @@ class LogTables:
 
     def size_at(self, micros: int) -> int:
         """How many entries there were at that time, those of that very microsecond included."""
-        return int(self.conn.execute(QUERIES["size_at"], (micros,)).fetchone()[0])
+        # Halving, for no entry is logged before the one before it.
+        entries = self.conn.execute(QUERIES["count_entries"]).fetchone()[0]
+        return bisect_right(range(entries), micros, key=self._logged_at)
+
+    def _logged_at(self, seq: int) -> int:
+        row = self.conn.execute(QUERIES["logged_at"], (seq,)).fetchone()
+        return readable(row["logged_at"], 0) if row else 0
 
 
 class ContentTable:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from functools import lru_cache
 
 from memstore.core.contexts import ContextState
 from memstore.core.fold import RecordState, SessionState
@@ -20,6 +21,7 @@ from memstore.stores.projection import relabel_record
 from memstore.stores.sql import QUERIES, member, readable
 
 
+@lru_cache(maxsize=256)
 def _principal_from(row: sqlite3.Row) -> Principal:
     return Principal(
         name=row["name"],
@@ -107,10 +109,18 @@ class Lookups:
     def __init__(self, conn: sqlite3.Connection, now: int) -> None:
         self.conn = conn
         self.now = now
+        self._rows: dict[tuple[object, ...], sqlite3.Row | None] = {}
+        self._changes = conn.total_changes
 
     def _one(self, query: str, *arguments: object) -> sqlite3.Row | None:
-        found: sqlite3.Row | None = self.conn.execute(QUERIES[query], arguments).fetchone()
-        return found
+        """The row, read again only where this transaction wrote since: one act asks for the same rows many times."""
+        if self._changes != self.conn.total_changes:
+            self._rows.clear()
+            self._changes = self.conn.total_changes
+        asked = (query, *arguments)
+        if asked not in self._rows:
+            self._rows[asked] = self.conn.execute(QUERIES[query], arguments).fetchone()
+        return self._rows[asked]
 
     def principal(self, name: str) -> Principal | None:
         """The principal of exactly this name; names that differ only in case are taken, but are not the same."""
@@ -199,8 +209,10 @@ class RecordTables:
 
     def sessions(self, scope: str, *, launch: str = "", most: int) -> list[SessionState]:
         """Sessions of a scope, or of one launch in it, newest first."""
-        values = {"scope": scope, "launch": launch, "most": most}
-        return [_session_from(row, self.now) for row in self.conn.execute(QUERIES["sessions_in_scope"], values)]
+        query, values = "sessions_in_scope", {"scope": scope, "most": most}
+        if launch:
+            query, values = "sessions_of_launch", {**values, "launch": launch}
+        return [_session_from(row, self.now) for row in self.conn.execute(QUERIES[query], values)]
 
     def lease(self, session: str, until: int) -> None:
         self.conn.execute(QUERIES["lease"], (session, until))

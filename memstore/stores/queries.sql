@@ -116,7 +116,11 @@ UPDATE sessions SET ended_seq = ?, ended_at = ?, outcome = ? WHERE id = ? AND en
 SELECT s.*, l.until FROM sessions s LEFT JOIN leases l ON l.session = s.id WHERE s.id = ?;
 
 -- name: sessions_in_scope
-SELECT s.*, l.until FROM sessions s LEFT JOIN leases l ON l.session = s.id WHERE s.scope = :scope AND (:launch = '' OR s.launch = :launch)
+SELECT s.*, l.until FROM sessions s LEFT JOIN leases l ON l.session = s.id WHERE s.scope = :scope
+ORDER BY s.seq DESC LIMIT :most;
+
+-- name: sessions_of_launch
+SELECT s.*, l.until FROM sessions s LEFT JOIN leases l ON l.session = s.id WHERE s.scope = :scope AND s.launch = :launch
 ORDER BY s.seq DESC LIMIT :most;
 
 -- name: lease
@@ -205,7 +209,7 @@ SELECT r.*, s.ended_at, l.until
 FROM records r
 LEFT JOIN sessions s ON s.id = r.session AND r.kind = 'hypothesis'
 LEFT JOIN leases l ON l.session = s.id
-WHERE r.session = ? ORDER BY r.seq;
+WHERE r.session = ? AND r.session <> '' ORDER BY r.seq;
 
 -- name: record_seqs_from
 SELECT seq FROM records WHERE seq >= ? ORDER BY seq;
@@ -213,8 +217,11 @@ SELECT seq FROM records WHERE seq >= ? ORDER BY seq;
 -- name: id_at
 SELECT id FROM records WHERE seq = ?;
 
--- name: size_at
-SELECT count(*) FROM entries WHERE logged_at <= ?;
+-- name: count_entries
+SELECT coalesce(max(seq) + 1, 0) FROM entries;
+
+-- name: logged_at
+SELECT logged_at FROM entries WHERE seq = ?;
 
 -- name: shown_to
 SELECT d.record FROM contexts c JOIN disclosures d ON d.context = c.no WHERE c.launch = ? ORDER BY d.n;

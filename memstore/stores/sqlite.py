@@ -60,6 +60,18 @@ class SqliteUnit:
         """The same transaction, judged at another time."""
         return SqliteUnit(self.conn, now)
 
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """A part of the transaction that is undone by itself if it raises."""
+        self.conn.execute("SAVEPOINT attempt")
+        try:
+            yield
+        except BaseException:
+            self.conn.execute("ROLLBACK TO attempt")
+            raise
+        finally:
+            self.conn.execute("RELEASE attempt")
+
     def forget_projection(self) -> None:
         """Empty everything that `fold` fills; what it is folded from stays."""
         forget_projection(self.conn)

@@ -19,20 +19,22 @@ from simulator import Fleet
 from memstore.service import MemStore
 
 WORDS = ("alpha", "beta", "gamma", "delta")
+# Of several words, so that what is common below could turn the order above.
+ASKED = ("alpha beta gamma delta", "alpha beta", "delta beta", "gamma")
 # What each tier is written by; `planted` stands below `attributed`.
 AUTHORS = {"trusted": "lead", "attributed": "worker", "planted": "flooder"}
 MOVES = {"seq", "logged_at", "age_seconds", "ref"}
 
-texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map(" ".join)
-plants = st.lists(st.tuples(st.sampled_from(["page", "note", "copy", "replace", "answer"]), texts), max_size=3)
+texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join)
+plants = st.lists(st.tuples(st.sampled_from(["page", "note", "copy", "replace", "answer"]), texts), max_size=6)
 acts = st.lists(
-    st.tuples(st.sampled_from(["lead", "worker"]), st.sampled_from(["new", "replace", "answer"]), texts, plants),
-    min_size=1,
-    max_size=5,
+    st.tuples(st.sampled_from(["lead", "worker"]), st.sampled_from(["new", "new", "replace", "answer"]), texts, plants),
+    min_size=2,
+    max_size=6,
 )
 questions = st.fixed_dictionaries(
     {
-        "query": st.one_of(st.just(""), texts),
+        "query": st.sampled_from(["", *ASKED]),
         "limit": st.integers(1, 4),
         "min_trust": st.sampled_from(["auto", "trusted", "attributed"]),
         "detail": st.sampled_from(["ids", "concise", "full"]),
@@ -56,7 +58,7 @@ def prepared() -> Iterator[Path]:
         yield home
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=acts, question=questions)
 def test_what_is_planted_below_moves_nothing_above(prepared: Path, history: Sequence[Any], question: dict[str, Any]):
     with tempfile.TemporaryDirectory() as folder, mock.patch("memstore.write.secrets") as salts:

@@ -46,9 +46,10 @@ def test_every_command_takes_the_store_save_those_that_need_none(path: tuple[str
     assert "--store" in {name for option in ALL[path].params for name in option.opts}
 
 
-def test_the_commands_of_the_first_issue_are_there() -> None:
+def test_the_commands_that_are_promised_are_there() -> None:
     told = (
-        "init agent tool mcp config write observe search get open session history log rebuild doctor stats erase demo"
+        "init agent tool mcp config write observe search get open session history import log rebuild doctor stats erase"
+        " demo"
     )
     assert sorted(COMMANDS) == sorted(told.split())
 

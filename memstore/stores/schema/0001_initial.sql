@@ -60,6 +60,7 @@ CREATE INDEX disclosures_record ON disclosures (record, context);
 
 -- Leases are rows, not statements: a session whose lease ran out is over.
 CREATE TABLE leases (session TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX leases_until ON leases (until);
 
 -- Projected.
 
@@ -120,6 +121,7 @@ CREATE TABLE sessions (
     outcome TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX sessions_launch ON sessions (launch, seq);
+CREATE INDEX sessions_scope ON sessions (scope, seq);
 CREATE INDEX sessions_task ON sessions (scope, task, seq);
 
 CREATE TABLE records (

@@ -1,0 +1,116 @@
+"""Many records at once: JSON lines, and folders of decision records (DESIGN 8, `import`).
+
+Each line is the arguments of `memory_write` or `memory_observe`, with `task` beside them, and is judged like any call;
+one that is refused is skipped with its reason and stops nothing. Importing again stores nothing twice. What a line says
+is repeated by no refusal and no summary.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from memstore.adr import read_folder
+from memstore.errors import InvalidInput, MemStoreError, NotFound
+from memstore.ports import Store, Unit
+from memstore.recording import observe_in, write_in
+from memstore.render import Answer
+from memstore.requests import ObserveRequest, WriteRequest
+from memstore.serving import Caller
+from memstore.signing import StoreKey
+
+BATCH = 200
+MAX_LINE_BYTES = 1024 * 1024
+MOST_SKIPPED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One record to import, by its number or name; or why it cannot be."""
+
+    name: str
+    arguments: dict[str, Any]
+    refusal: MemStoreError | None = None
+
+
+def lines_of(path: Path) -> Iterator[Line]:
+    """The lines of a JSONL file, read one by one; empty ones are passed over, overlong ones never held whole."""
+    try:
+        with path.open("rb") as file:
+            number = 0
+            while raw := file.readline(MAX_LINE_BYTES + 1):
+                number += 1
+                if len(raw) > MAX_LINE_BYTES:
+                    while raw and not raw.endswith(b"\n"):
+                        raw = file.readline(MAX_LINE_BYTES)
+                    yield Line(str(number), {}, InvalidInput("The line is longer than 1 MiB", code="too_long"))
+                elif raw.strip():
+                    yield _line(str(number), raw)
+    except OSError as error:
+        raise NotFound("The file cannot be read", code="no_file", next_call="Check its name.") from error
+
+
+def _line(name: str, raw: bytes) -> Line:
+    try:
+        found = json.loads(raw.decode())
+    except (ValueError, RecursionError):
+        return Line(name, {}, InvalidInput("The line is not JSON", code="bad_line"))
+    if not isinstance(found, dict):
+        return Line(name, {}, InvalidInput("The line is no object", code="bad_line"))
+    return Line(name, found)
+
+
+def decisions_in(folder: Path) -> list[Line]:
+    """The decision records of a folder, each named by its file; the older before what replaces it."""
+    if not folder.is_dir():
+        raise NotFound("There is no such folder", code="no_file", next_call="Name a folder of decision records.")
+    found = read_folder(folder)
+    if not found:
+        raise NotFound("The folder holds no decision records", code="no_records", next_call="MADR and Nygard are read.")
+    return [Line(name, {**arguments, "key": name}) for name, arguments in found.items()]
+
+
+def import_lines(
+    store: Store, key: StoreKey, caller: Caller, lines: Iterable[Line], *, progress: Callable[[int, int], None]
+) -> Answer:
+    """Store what can be stored, a batch to a transaction: {stored, duplicate, skipped[{line, code, what}], note}."""
+    counts = {"stored": 0, "duplicate": 0}
+    skipped: list[dict[str, str]] = []
+    rest, done = iter(lines), 0
+    while batch := list(islice(rest, BATCH)):
+        with store.write() as unit:
+            for line in batch:
+                try:
+                    counts[_stored(unit, key, caller, line)] += 1
+                except MemStoreError as error:
+                    skipped.append({"line": line.name, "code": error.code, "what": error.what})
+        done += len(batch)
+        progress(done, 0)
+    note = f"{len(skipped)} were skipped." if skipped else ""
+    return Answer({**counts, "skipped": skipped[:MOST_SKIPPED], "skipped_in_all": len(skipped), "note": note})
+
+
+def _stored(unit: Unit, key: StoreKey, caller: Caller, line: Line) -> str:
+    """Store one line by itself; its status."""
+    if line.refusal is not None:
+        raise line.refusal
+    arguments = dict(line.arguments)
+    task = arguments.pop("task", "")
+    if not isinstance(task, str):
+        raise InvalidInput("`task` is not of its type", next_call="Expected: string.")
+    with unit.attempt():
+        if "source" in arguments:
+            answer = observe_in(unit, key, caller, ObserveRequest.parse(arguments), task=task)
+        else:
+            answer = write_in(unit, key, caller, _own_words(arguments), task=task)
+    return str(answer["status"])
+
+
+def _own_words(arguments: dict[str, Any]) -> WriteRequest:
+    if arguments.get("dry_run"):
+        raise InvalidInput("An import stores; `dry_run` is for single calls", code="unknown_field")
+    return WriteRequest.parse(arguments)
