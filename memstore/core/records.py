@@ -82,7 +82,8 @@ def content_digest(salt: bytes, content: bytes) -> str:
 
 
 _ID = re.compile(ID_PATTERN)
-_ID_LIKE = re.compile(r"^[mhs]-\S*$")
+# Long enough that no word with a hyphen is taken for one.
+_ID_LIKE = re.compile(r"^[mhs]-\w{16,}$")
 
 
 def ids_among(items: list[str]) -> list[str]:

@@ -109,8 +109,8 @@ def test_words_are_the_body_or_else_the_data():
 
 
 def test_ids_are_told_from_texts_and_malformed_ones_refused():
-    assert ids_among(["ran it", ID, "m-odel was loaded", "s- x"]) == [ID]
-    for bad in ("m-abc", ID.upper().replace("M-", "m-"), ID + "a", "h-1"):
+    assert ids_among(["ran it", ID, "m-odel was loaded", "s- x", "s-expressions"]) == [ID]
+    for bad in ("m-" + "abc" * 6, ID.upper().replace("M-", "m-"), ID + "a", "h-" + "1" * 20):
         with pytest.raises(InvalidInput) as refused:
             ids_among([bad])
         assert bad not in str(refused.value)

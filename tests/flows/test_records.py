@@ -142,7 +142,7 @@ def test_evidence_that_is_a_record_is_rested_on_and_its_label_counts(ada):
 @pytest.mark.parametrize("field", ["derived_from", "evidence", "conditions", "supersedes", "answers"])
 @pytest.mark.parametrize(
     ("asked", "code"),
-    [("m-" + "a" * 26, "unknown_id"), ("s-" + "a" * 26, "unknown_id"), ("m-short", ("invalid", "unknown_id"))],
+    [("m-" + "a" * 26, "unknown_id"), ("s-" + "a" * 26, "unknown_id"), ("m-" + "short" * 4, ("invalid", "unknown_id"))],
 )
 def test_an_id_that_is_not_here_is_refused_wherever_it_stands(fleet, ada, field, asked, code):
     size = fleet.size()
