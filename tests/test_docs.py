@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -20,7 +21,7 @@ BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 ADRS = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
 
 
-def shell_lines():
+def shell_lines() -> Iterator[str]:
     for language, text in BLOCKS:
         if language == "sh":
             yield from text.replace("\\\n", " ").splitlines()

@@ -1,6 +1,8 @@
 """Many records at once: JSON lines and folders of decision records."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +35,7 @@ It is chosen.
 """
 
 
-def write_lines(tmp_path, *lines):
+def write_lines(tmp_path: Path, *lines: Any) -> Path:
     path = tmp_path / "records.jsonl"
     path.write_bytes(b"".join(line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n" for line in lines))
     return path
@@ -111,7 +113,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
     assert MAX_LINE_BYTES > 65_536 * 2
 
 
-def adr_folder(tmp_path, **files):
+def adr_folder(tmp_path: Path, **files: str) -> Path:
     folder = tmp_path / "adr"
     folder.mkdir()
     for name, text in files.items():

@@ -199,7 +199,8 @@ def test_an_end_does_not_call_complete_what_nobody_verified(ada):
     ada.session_start("t")
     loose = ada.write("finding", "F", "b")["id"]
     failed = ada.write("finding", "G", "b", verification="failed")["id"]
-    ada.write("finding", "H", "b", verification="verified", evidence=["ran it"])
+    first = ada.write("finding", "H", "b")["id"]
+    ada.write("finding", "H", "b", verification="verified", evidence=["ran it"], supersedes=first)
     answer = ada.session_end("completed")
     (problem,) = answer["problems"]
     assert problem["code"] == "unverified"
