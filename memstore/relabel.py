@@ -24,7 +24,6 @@ class _Walk:
     rest: Iterator[Source]
     shown: int = 0
     mark: Mark = NO_MARK
-    suspect: bool = False
 
     def to(self, shown: int) -> None:
         """Take in the disclosures up to number `shown`; a context's records come in the order of theirs."""
@@ -32,7 +31,6 @@ class _Walk:
             source = next(self.rest)
             self.shown += 1
             self.mark = self.mark.after(source)
-            self.suspect = self.suspect or source.status in FALLEN
 
 
 def relabel_from(unit: Unit, since: int) -> list[str]:
@@ -72,4 +70,4 @@ def _judged_again(unit: Unit, state: RecordState, walk: _Walk) -> tuple[Verdict,
         own_words=statement.kind not in OBSERVED,
     )
     fallen = any(isinstance(s, Source) and s.status in FALLEN for s in declared)
-    return verdict, fallen or (has_mark and walk.suspect)
+    return verdict, fallen or (has_mark and walk.mark.fallen)

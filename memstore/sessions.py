@@ -25,6 +25,8 @@ MICROS = 1_000_000
 LEASE_SECONDS = 12 * 3600
 RENEW_AFTER_SECONDS = 600
 MOST_OF_A_KIND = 50
+# What a brief tells of each tier, in this order.
+_TOLD = (Kind.CONSTRAINT, Kind.DECISION, Kind.QUESTION)
 
 
 def start(store: Store, key: StoreKey, caller: Caller, request: SessionStartRequest) -> Answer:
@@ -136,7 +138,8 @@ def _problems(unit: Unit, session: str, outcome: str) -> list[dict[str, Any]]:
 def brief_of(store: Store, caller: Caller, *, task: str, session: str, tokens: int) -> tuple[dict[str, Any], Mark, int]:
     """The brief of a task within its budget, the mark after it, and how many items did not fit.
 
-    What goes first: intent, constraints, decisions (those to revisit first), questions, work in flight, what changed.
+    What goes first: the intent; then for each tier, the highest first, constraints, decisions (those to revisit first) and
+    questions; then work in flight, and what changed.
     """
 
     def look(unit: Unit) -> tuple[tuple[dict[str, Any], int], _Brief]:
@@ -157,28 +160,29 @@ class _Brief:
         self.left_out = 0
 
     def written(self, unit: Unit, task: str, session: str) -> dict[str, Any]:
-        constraints = self._of_kind(unit, task, Kind.CONSTRAINT)
-        decisions = sorted(self._of_kind(unit, task, Kind.DECISION), key=lambda s: "needs_revisit" not in s.flags)
-        questions = [s for s in self._of_kind(unit, task, Kind.QUESTION) if s.state.answered_by is None]
-        intents = self._of_kind(unit, task, Kind.INTENT)
+        intent = self._intent(unit, task)
+        told: dict[Kind, list[dict[str, Any]]] = {kind: [] for kind in _TOLD}
+        # T10: all that is trusted goes in before anything that stands lower takes room.
+        for label in (Label.TRUSTED, Label.ATTRIBUTED):
+            for kind in _TOLD:
+                told[kind] += self._told(unit, self._of_kind(unit, task, kind, label))
         return {
-            "intent": self._intent(unit, intents),
-            "constraints": self._told(unit, constraints),
-            "decisions": self._told(unit, decisions),
-            "questions": self._told(unit, questions),
+            "intent": intent,
+            "constraints": told[Kind.CONSTRAINT],
+            "decisions": told[Kind.DECISION],
+            "questions": told[Kind.QUESTION],
             "in_flight": self._in_flight(unit, task, session),
             "handoffs": [],
             "changed": self._changed(unit, task, session),
         }
 
-    def _of_kind(self, unit: Unit, task: str, kind: Kind) -> list[Served]:
+    def _of_kind(self, unit: Unit, task: str, kind: Kind, label: Label) -> list[Served]:
+        """What stands of one kind and tier, what is to be revisited first, else newest first; no question answered."""
         wanted = Filter(scope=self.caller.scope, now=unit.now, task=task, kinds=(kind,))
-        found: list[Served] = []
-        for label in (Label.TRUSTED, Label.ATTRIBUTED):
-            ids = unit.retrieval.candidates("", wanted, label=label, share=Share.IN_FORCE, most=MOST_OF_A_KIND).ids
-            served = (look_up(unit, record, self.caller.scope) for record in ids)
-            found += [one for one in served if one is not None and not one.reasons]
-        return found
+        ids = unit.retrieval.candidates("", wanted, label=label, share=Share.IN_FORCE, most=MOST_OF_A_KIND).ids
+        served = (look_up(unit, record, self.caller.scope) for record in ids)
+        found = [one for one in served if one is not None and not one.reasons and one.state.answered_by is None]
+        return sorted(found, key=lambda one: "needs_revisit" not in one.flags)
 
     def _told(self, unit: Unit, found: list[Served]) -> list[dict[str, Any]]:
         items = []
@@ -200,12 +204,16 @@ class _Brief:
             items.append(item)
         return items
 
-    def _intent(self, unit: Unit, intents: list[Served]) -> dict[str, Any]:
-        """The newest intent, verbatim or not at all: a part of a request may say the opposite of the whole."""
-        told = [served for served in intents if served.label >= readable(unit, self.caller)]
-        if not told:
+    def _intent(self, unit: Unit, task: str) -> dict[str, Any]:
+        """The newest intent of the highest tier, verbatim or not at all: a part of a request may say the opposite."""
+        intents = [
+            max(found, key=lambda one: one.state.seq)
+            for label in (Label.TRUSTED, Label.ATTRIBUTED)
+            if (found := self._of_kind(unit, task, Kind.INTENT, label))
+        ]
+        if not intents or intents[0].label < readable(unit, self.caller):
             return {"id": intents[0].id} if intents else {}
-        newest = max(told, key=lambda served: served.state.seq)
+        newest = intents[0]
         item = {
             "id": newest.id,
             "text": newest.content.body,

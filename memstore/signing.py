@@ -89,9 +89,9 @@ class StoreKey:
     def fingerprint(self, *, author: str, fields: Mapping[str, Any], content: bytes) -> bytes:
         """What finds the same words by the same author again, and says nothing without this key (32 bytes).
 
-        `fields` are those of the statement: the same words as another kind, or as an answer, say something else.
+        `fields` are those of the statement: the same words as another kind, as an answer, or of a tool that was registered since, say something else.
         """
-        said = [str(fields.get(name, "")) for name in ("scope", "task", "kind", "answers")]
+        said = [str(fields.get(name, "")) for name in ("scope", "task", "kind", "answers", "tool")]
         said.append(str(fields.get("verification", Verification.UNVERIFIED)))
         named = canonical_bytes([author, *said, hashlib.sha256(content).hexdigest()], nfc=False)
         return hmac.digest(self._fingerprints, named, "sha256")

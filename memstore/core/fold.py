@@ -13,7 +13,7 @@ from typing import Protocol
 from memstore.core.contexts import ContextState
 from memstore.core.entries import Entry
 from memstore.core.keys import decode_key, thumbprint
-from memstore.core.labels import STALE, Label, Mark, SignatureState, Source, Status, Verdict, judge
+from memstore.core.labels import FALLEN, STALE, Label, Mark, SignatureState, Source, Status, Verdict, judge
 from memstore.core.policy import (
     Allowed,
     KeyState,
@@ -337,6 +337,7 @@ def _recorded(entry: Entry, statement: Recorded, view: View) -> list[Change]:
     has_mark = bool(author and author.has_mark)
     declared = [view.source(i) for i in (*statement.derived_from, *statement.evidence)]
     stale = any(s is not None and s.status in STALE for s in declared)
+    fallen = any(s is not None and s.status in FALLEN for s in declared)
     state = RecordState(
         id=short_id("m-", entry.digest),
         seq=entry.seq,
@@ -353,7 +354,11 @@ def _recorded(entry: Entry, statement: Recorded, view: View) -> list[Change]:
         verification=statement.verification,
         origin=statement.origin,
         stale_inputs=stale or bool(has_mark and context and context.stale),
+        suspect=fallen or bool(has_mark and context and context.mark.fallen),
     )
+    if state.suspect:
+        # T5: what rests on what fell replaces and answers nothing.
+        return [PutRecord(state, statement)]
     changes: list[Change] = [PutRecord(state, statement)]
     changes += _supersession(state, statement, view)
     if statement.answers:

@@ -84,7 +84,7 @@ RAISED_BY: dict[CauseCode, str] = {
     CauseCode.SIGNATURE_INVALID: "nothing: have the author write it again",
     CauseCode.SIGNATURE_UNKNOWN_KEY: "nothing: have the author write it again with a registered key",
     CauseCode.DECLARED: "a review of this record, or of the source named",
-    CauseCode.SHOWN: "a review of this record, or writing it from a fresh context",
+    CauseCode.SHOWN: "a review of this record",
     CauseCode.MISSING_ANCESTOR: "nothing: write it again from sources that are here",
     CauseCode.REVOKED: "nothing: have it written again under a sound key",
 }
@@ -132,14 +132,17 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The lowest worth that a context was shown, and the first record that brought it there."""
+    """The lowest worth that a context was shown, the first record that brought it there, and whether any had fallen."""
 
     label: Label = Label.TRUSTED
     witness: str = ""
+    fallen: bool = False
 
     def after(self, shown: Source) -> Mark:
-        worth = max(shown.worth, Label.TAINTED)
-        return Mark(worth, shown.id) if worth < self.label else self
+        worth, fallen = max(shown.worth, Label.TAINTED), self.fallen or shown.status in FALLEN
+        if worth < self.label:
+            return Mark(worth, shown.id, fallen)
+        return self if fallen == self.fallen else replace(self, fallen=fallen)
 
 
 NO_MARK = Mark()

@@ -101,5 +101,6 @@ class DisclosureTables:
         return after(context, disclosure)
 
     def _move(self, no: int, context: ContextState) -> None:
-        values = (context.shown, context.head, context.mark.label, context.mark.witness, context.stale, no)
+        mark = context.mark
+        values = (context.shown, context.head, mark.label, mark.witness, mark.fallen, context.stale, no)
         self.conn.execute(QUERIES["move_context"], values)

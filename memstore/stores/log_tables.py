@@ -15,6 +15,7 @@ from memstore.core.labels import Cause, CauseCode, Label, SignatureState, Verdic
 from memstore.core.merkle import Frontier
 from memstore.core.statements import digest_of
 from memstore.ports import Head, StoredContent
+from memstore.stores.memo import Memo
 from memstore.stores.sql import QUERIES, member, readable
 
 HASH_BYTES = 32
@@ -47,10 +48,14 @@ def logged_from(row: sqlite3.Row) -> Logged:
 class LogTables:
     """The log inside one transaction."""
 
-    def __init__(self, conn: sqlite3.Connection) -> None:
+    def __init__(self, conn: sqlite3.Connection, memo: Memo) -> None:
         self.conn = conn
+        self._memo = memo
 
     def head(self) -> Head:
+        return self._memo.get("head", self._head)
+
+    def _head(self) -> Head:
         row = self.conn.execute(QUERIES["head"]).fetchone()
         roots = row["frontier"]
         hashes = tuple(roots[i : i + 32] for i in range(0, len(roots), 32))

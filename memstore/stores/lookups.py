@@ -17,6 +17,7 @@ from memstore.core.labels import Label, Mark, Source
 from memstore.core.policy import KeyState, Principal, Tool
 from memstore.core.records import Content
 from memstore.core.statements import Kind, Origin, Role, Verification
+from memstore.stores.memo import Memo
 from memstore.stores.projection import relabel_record
 from memstore.stores.sql import QUERIES, member, readable
 
@@ -51,7 +52,7 @@ def context_from(row: sqlite3.Row) -> ContextState:
         scope=row["scope"],
         shown=row["shown"],
         head=row["head"],
-        mark=Mark(Label(row["mark"]), row["witness"]),
+        mark=Mark(Label(row["mark"]), row["witness"], bool(row["fallen"])),
         stale=bool(row["stale"]),
     )
 
@@ -106,21 +107,17 @@ def _session_from(row: sqlite3.Row, now: int) -> SessionState:
 class Lookups:
     """`core.fold.View`: the store just before the next entry."""
 
-    def __init__(self, conn: sqlite3.Connection, now: int) -> None:
+    def __init__(self, conn: sqlite3.Connection, now: int, memo: Memo) -> None:
         self.conn = conn
         self.now = now
-        self._rows: dict[tuple[object, ...], sqlite3.Row | None] = {}
-        self._changes = conn.total_changes
+        self._memo = memo
 
     def _one(self, query: str, *arguments: object) -> sqlite3.Row | None:
-        """The row, read again only where this transaction wrote since: one act asks for the same rows many times."""
-        if self._changes != self.conn.total_changes:
-            self._rows.clear()
-            self._changes = self.conn.total_changes
-        asked = (query, *arguments)
-        if asked not in self._rows:
-            self._rows[asked] = self.conn.execute(QUERIES[query], arguments).fetchone()
-        return self._rows[asked]
+        def find() -> sqlite3.Row | None:
+            found: sqlite3.Row | None = self.conn.execute(QUERIES[query], arguments).fetchone()
+            return found
+
+        return self._memo.get((query, *arguments), find)
 
     def principal(self, name: str) -> Principal | None:
         """The principal of exactly this name; names that differ only in case are taken, but are not the same."""
@@ -151,8 +148,9 @@ class Lookups:
 class RegistryTables:
     """Principals, keys and tools."""
 
-    def __init__(self, conn: sqlite3.Connection) -> None:
+    def __init__(self, conn: sqlite3.Connection, memo: Memo) -> None:
         self.conn = conn
+        self._memo = memo
 
     def principals(self) -> list[Principal]:
         return [_principal_from(row) for row in self.conn.execute(QUERIES["principals"])]
@@ -161,6 +159,9 @@ class RegistryTables:
         return self.conn.execute(QUERIES["principal"], (name,)).fetchone() is not None
 
     def key(self, keyid: str) -> KeyState | None:
+        return self._memo.get(("key", keyid), lambda: self._key(keyid))
+
+    def _key(self, keyid: str) -> KeyState | None:
         row = self.conn.execute(QUERIES["key"], (keyid,)).fetchone()
         return _key_from(row) if row else None
 

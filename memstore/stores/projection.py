@@ -122,6 +122,7 @@ def _put_record(conn: sqlite3.Connection, change: PutRecord, content: Content | 
             statement.origin,
             len(content.words()) if content else 0,
             state.stale_inputs,
+            state.suspect,
         ),
     )
     links = [("derived_from", i) for i in statement.derived_from]
@@ -190,7 +191,7 @@ def forget_projection(conn: sqlite3.Connection) -> None:
         conn.execute(f"DELETE FROM {table}")
     for table in WORDS.values():
         conn.execute(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
-    conn.execute("UPDATE contexts SET shown = 0, head = zeroblob(32), mark = 3, witness = '', stale = 0")
+    conn.execute("UPDATE contexts SET shown = 0, head = zeroblob(32), mark = 3, witness = '', fallen = 0, stale = 0")
 
 
 def digest_of_table(conn: sqlite3.Connection, table: str) -> str:

@@ -135,8 +135,8 @@ WHERE r.id = ?;
 
 -- name: put_record
 INSERT INTO records (seq, id, kind, author, scope, task, session, launch, label, logged_at, expires_at, shown, verification,
-    origin, bytes, stale_inputs)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    origin, bytes, stale_inputs, suspect)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: put_link
 INSERT OR IGNORE INTO links (record, how, target) VALUES (?, ?, ?);
@@ -183,7 +183,7 @@ SELECT * FROM contexts WHERE launch = ?;
 INSERT INTO contexts (launch, principal, scope, head) VALUES (?, ?, ?, ?);
 
 -- name: move_context
-UPDATE contexts SET shown = ?, head = ?, mark = ?, witness = ?, stale = ? WHERE no = ?;
+UPDATE contexts SET shown = ?, head = ?, mark = ?, witness = ?, fallen = ?, stale = ? WHERE no = ?;
 
 -- name: seen
 SELECT max(detail) FROM disclosures WHERE record = ? AND context = ?;

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from memstore.core.labels import Label
 from memstore.ports import Filter, Found, Share
+from memstore.stores.memo import Memo
 from memstore.stores.projection import WORDS
 from memstore.stores.sql import QUERIES
 
@@ -94,9 +95,9 @@ def _fallen(wanted: Filter, share: Share) -> tuple[str, tuple[object, ...]]:
 class RetrievalTables:
     """Candidates inside one transaction."""
 
-    def __init__(self, conn: sqlite3.Connection) -> None:
+    def __init__(self, conn: sqlite3.Connection, memo: Memo) -> None:
         self.conn = conn
-        self._rankings: dict[tuple[object, ...], dict[bool, Found]] = {}
+        self._memo = memo
 
     def candidates(self, query: str, wanted: Filter, *, label: Label, share: Share, most: int) -> Found:
         """Up to `most` ids of one tier, by BM25 for a query, newest first without one; ties fall by id."""
@@ -106,10 +107,9 @@ class RetrievalTables:
         if not match:
             return Found()
         # Ranking is what takes the time, and a search asks for both shares of a tier: one pass gives both.
-        asked = (match, wanted, label, most, share is Share.ANY, self.conn.total_changes)
-        if asked not in self._rankings:
-            self._rankings[asked] = self._ranking(match, wanted, label=label, share=share, most=most)
-        return self._rankings[asked].get(share is Share.FALLEN, Found())
+        asked = ("ranking", match, wanted, label, most, share is Share.ANY)
+        found = self._memo.get(asked, lambda: self._ranking(match, wanted, label=label, share=share, most=most))
+        return found.get(share is Share.FALLEN, Found())
 
     def _newest(self, wanted: Filter, *, label: Label, share: Share, most: int) -> Found:
         where = _conditions(wanted, label)

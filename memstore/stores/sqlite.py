@@ -21,6 +21,7 @@ from memstore.stores.counts import CountTables
 from memstore.stores.disclosures import DisclosureTables
 from memstore.stores.log_tables import ContentTable, LogTables
 from memstore.stores.lookups import Lookups, RecordTables, RegistryTables
+from memstore.stores.memo import Memo
 from memstore.stores.projection import PROJECTED, apply, digest_of_table, forget_projection
 from memstore.stores.retrieval import RetrievalTables
 from memstore.stores.sql import QUERIES
@@ -41,16 +42,17 @@ _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 class SqliteUnit:
     """One transaction on one connection, judged at `now` (ports.Unit)."""
 
-    def __init__(self, conn: sqlite3.Connection, now: int) -> None:
+    def __init__(self, conn: sqlite3.Connection, now: int, memo: Memo | None = None) -> None:
         self.conn = conn
         self.now = now
-        self.log = LogTables(conn)
+        self._memo = memo or Memo(conn)
+        self.log = LogTables(conn, self._memo)
         self.contents = ContentTable(conn)
-        self.view = Lookups(conn, now)
-        self.registry = RegistryTables(conn)
+        self.view = Lookups(conn, now, self._memo)
+        self.registry = RegistryTables(conn, self._memo)
         self.records = RecordTables(conn, now)
         self.disclosures = DisclosureTables(conn, now)
-        self.retrieval = RetrievalTables(conn)
+        self.retrieval = RetrievalTables(conn, self._memo)
         self.counts = CountTables(conn, now)
 
     def apply(self, change: Change, content: Content | None) -> None:
@@ -58,7 +60,7 @@ class SqliteUnit:
 
     def at(self, now: int) -> SqliteUnit:
         """The same transaction, judged at another time."""
-        return SqliteUnit(self.conn, now)
+        return SqliteUnit(self.conn, now, self._memo)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -68,6 +70,7 @@ class SqliteUnit:
             yield
         except BaseException:
             self.conn.execute("ROLLBACK TO attempt")
+            self._memo.forget()
             raise
         finally:
             self.conn.execute("RELEASE attempt")

@@ -42,6 +42,7 @@ CREATE TABLE contexts (
     head BLOB NOT NULL,
     mark INTEGER NOT NULL DEFAULT 3,
     witness TEXT NOT NULL DEFAULT '',
+    fallen INTEGER NOT NULL DEFAULT 0,
     stale INTEGER NOT NULL DEFAULT 0
 );
 
