@@ -43,7 +43,15 @@ class House:
     ask: AskPassphrase | None = None
 
     def operator(self) -> Author:
-        return Author(self.keyring.load(OPERATOR_NAME, self.ask), OPERATOR_LAUNCH)
+        return Author(self.signer(OPERATOR_NAME), OPERATOR_LAUNCH)
+
+    def signer(self, name: str) -> Signer:
+        """The key of `name` that the log names; one that a crash left beside it is put in its place first."""
+        with self.store.read() as unit:
+            keys = unit.registry.keys_of(name)
+        if keys:
+            self.keyring.settle(name, keys[-1].keyid)
+        return self.keyring.load(name, self.ask)
 
 
 def register_operator(unit: Unit, key: StoreKey, signer: Signer) -> None:
@@ -101,8 +109,10 @@ def add_agent(
         _check_new(unit, name, under)
         append(unit, house.key, operator, PrincipalRegistered, fields)
         # Inside the transaction: a principal is registered only with its key on disk.
-        path = house.keyring.save(signer, passphrase, replace=True)
+        house.keyring.stage(signer, passphrase)
         principal = _principal(unit, name)
+    house.keyring.settle(name, signer.keyid)
+    path = house.keyring.path(name)
     return {**_as_dict(principal), "keyid": signer.keyid, "key_file": path.name}
 
 
@@ -164,7 +174,7 @@ def replace_key(
         raise Denied("The operator's key is rotated, not replaced", next_call="Run `agent rotate operator`.")
     author = house.operator()
     if action is KeyAction.ROTATED:
-        author = Author(house.keyring.load(name, house.ask), OPERATOR_LAUNCH)
+        author = Author(house.signer(name), OPERATOR_LAUNCH)
     fresh = Signer.generate(name)
     with house.store.read() as unit:
         protected = _principal(unit, name).role in (Role.HUMAN, Role.OPERATOR)
@@ -179,8 +189,9 @@ def replace_key(
         fields = {"principal": name, "action": action, "keyid": _standing_key(unit, name)}
         fields |= {"public_key": encode(fresh.public), "proof": encode(proof)}
         append(unit, house.key, author, KeyChanged, fields)
-        # Inside the transaction: if the file cannot be written, the old key goes on standing.
-        house.keyring.save(fresh, passphrase, replace=True)
+        # Staged inside the transaction: whether it commits or not, the key that the log then names is on disk.
+        house.keyring.stage(fresh, passphrase)
+    house.keyring.settle(name, fresh.keyid)
     return {"name": name, "keyid": fresh.keyid, "action": str(action)}
 
 
@@ -246,6 +257,7 @@ def erase_content(house: House, record: str) -> dict[str, Any]:
             raise NotFound("There is no record of this id", code="unknown_id", next_call="Copy the id from an answer.")
         if not state.erased:
             append(unit, house.key, operator, Erased, {"record": record})
+    house.store.forget_copies()
     gone = house.store.empty_write_ahead_log()
     note = "" if gone else "Another process still reads an older state; run erase again to clear the write-ahead log."
     return {"id": record, "status": "erased", "cleared": gone, "note": note}

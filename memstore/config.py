@@ -152,7 +152,7 @@ def open_store(
 
     with ExitStack() as refused:
         refused.callback(house.store.close)
-        signer = house.keyring.load(agent, house.ask)
+        signer = house.signer(agent)
         launch_of = continued if continuing else lambda _: launch
         memory = MemStore(house.store, house.key, signer, scope=scope, launch_of=launch_of)
         refused.pop_all()

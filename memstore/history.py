@@ -11,7 +11,7 @@ from typing import Any
 from memstore.answers import Page
 from memstore.core.contexts import Extent
 from memstore.core.entries import Logged
-from memstore.core.labels import Label, SignatureState
+from memstore.core.labels import SignatureState
 from memstore.core.statements import Recorded, SessionEnded, SessionStarted, parse_statement
 from memstore.cursors import decode_cursor, encode_cursor
 from memstore.errors import InternalError, InvalidInput
@@ -104,7 +104,7 @@ def _event(unit: Unit, caller: Caller, seq: int) -> tuple[dict[str, Any], Served
     event: dict[str, Any] = {"seq": seq, "at": timestamp(logged.entry.logged_at), "author": statement.author}
     match statement:
         case SessionStarted():
-            told = {"task": statement.task} if _may_be_told(unit, logged, statement) else {}
+            told = {"task": statement.task} if _may_be_told(unit, caller, logged, statement) else {}
             return {**event, "event": "session_started", **told}, None
         case SessionEnded():
             return {**event, "event": "session_ended", "id": statement.session, "outcome": str(statement.outcome)}, None
@@ -114,12 +114,12 @@ def _event(unit: Unit, caller: Caller, seq: int) -> tuple[dict[str, Any], Served
             return {**event, "event": statement.noun}, None
 
 
-def _may_be_told(unit: Unit, logged: Logged, statement: SessionStarted) -> bool:
-    """Whether a session's task is as good as an attributed text: an agent phrased it, perhaps as the outside said."""
+def _may_be_told(unit: Unit, caller: Caller, logged: Logged, statement: SessionStarted) -> bool:
+    """Whether reading a session's task lowers nothing: an agent phrased it, perhaps as the outside said (T11)."""
     key = unit.registry.key(logged.entry.keyid)
     signed = signature_state(unit, logged, statement.author) is SignatureState.VALID
     stands = signed and key is not None and key.stands_at(logged.entry.seq)
-    return stands and logged.entry.verdict.label >= Label.ATTRIBUTED
+    return stands and logged.entry.verdict.label >= readable(unit, caller)
 
 
 def _recorded(unit: Unit, caller: Caller, seq: int, event: dict[str, Any]) -> tuple[dict[str, Any], Served | None]:
@@ -133,11 +133,8 @@ def _recorded(unit: Unit, caller: Caller, seq: int, event: dict[str, Any]) -> tu
         "kind": str(state.kind),
         "label": str(served.label),
         "status": str(served.status),
-        "task": state.task,
         "session": state.session,
         "flags": list(served.flags),
     }
-    if served.label < Label.ATTRIBUTED:
-        del event["task"]  # the outside may have had a word in it (T11)
     telling = not served.reasons and served.label >= readable(unit, caller)
-    return ({**event, "title": served.content.title}, served) if telling else (event, None)
+    return ({**event, "task": state.task, "title": served.content.title}, served) if telling else (event, None)

@@ -281,9 +281,12 @@ def _observation(unit: Unit, caller: Caller, request: ObserveRequest, tool: Tool
 def _fetched_at(unit: Unit, text: str) -> int:
     match parse_moment(text, "fetched_at"):
         case None:
-            return 0
-        case Instant(micros) if micros <= unit.now:
+            # With a clock that stepped back, counting from the log's time would keep a result alive too long.
+            return unit.wall if unit.wall < unit.now else 0
+        case Instant(micros) if 0 < micros <= unit.now:
             return micros
+        case Instant(micros) if micros <= 0:
+            raise InvalidInput("`fetched_at` is before there were clocks", code="bad_time", next_call="Leave it out.")
         case Instant():
             raise InvalidInput("`fetched_at` is in the future", code="bad_time", next_call="Leave it out for now.")
         case Position():

@@ -56,7 +56,7 @@ def _posture(served: Served) -> str:
 
 
 def listing(served: Served, now: int, rank: int = 0) -> dict[str, Any]:
-    """What stands about a record without a word of its text (detail `ids`)."""
+    """What stands about a record without a word that its author chose (detail `ids`): no text, and no task (T11)."""
     return {
         "id": served.id,
         "kind": str(served.state.kind),
@@ -64,7 +64,6 @@ def listing(served: Served, now: int, rank: int = 0) -> dict[str, Any]:
         "posture": _posture(served),
         "author": served.state.author,
         "role": served.role,
-        "task": served.state.task,
         "session": served.state.session,
         "verification": served.state.verification,
         "logged_at": timestamp(served.state.logged_at),
@@ -104,7 +103,8 @@ def hit(served: Served, detail: str, now: int, rank: int = 0) -> dict[str, Any]:
     if served.state.kind in OBSERVED:
         words |= {"source": content.source, "args": content.args, "expires_at": timestamp(served.state.expires_at)}
     head = listing(served, now, rank)
-    return {"id": head.pop("id"), "kind": head.pop("kind"), "title": content.title, "body": body, **words, **head}
+    named = {"id": head.pop("id"), "kind": head.pop("kind"), "title": content.title, "body": body}
+    return {**named, **words, **head, "task": served.state.task}
 
 
 def cut(served: Served, kept: int = 0) -> dict[str, Any]:
@@ -155,9 +155,13 @@ _INVISIBLE = re.compile(
 _ROLE_TOKEN = re.compile(
     r"<\||\|>|\[/?INST\]|<</?SYS>>"
     r"|</?(?:s|system|user|assistant|human|model|antml|invoke|parameter|(?:tool|function|start_of|end_of)\w*)\b[^>]{0,256}>"
-    r"|^\s*(?:system|user|assistant|human|developer|tool)\s*:|\\u\{",
+    # Possessive, and within a line: a page of line ends would else be read over and over.
+    r"|^[^\S\n]*+(?:system|user|assistant|human|developer|tool)[^\S\n]*+:|\\u\{",
     re.IGNORECASE | re.MULTILINE,
 )
+
+
+_TEMPLATE_SIGNS = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>[]|"}
 
 
 def escaped(text: str) -> str:
@@ -233,6 +237,7 @@ def _rendered(piece: str, render: str, marker: str) -> str:
         case "base64":
             return base64.b64encode(piece.encode()).decode()
         case "json":
-            return json.dumps(piece)
+            # Escaped where templates begin and end, and still the same text to whoever parses it.
+            return json.dumps(piece).translate(_TEMPLATE_SIGNS)
         case _:
             return datamarked(escaped(piece), marker)

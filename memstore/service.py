@@ -98,8 +98,9 @@ class MemStore:
     def name(self) -> str:
         return self._signer.name
 
-    def _caller(self) -> Caller:
+    def _caller(self, scope: str = "") -> Caller:
         """The caller as the log says now: registered, with a key that stands, in a scope of its own (T9, T13)."""
+        scope = scope or self.scope
         with self._store.read() as unit:
             principal = unit.view.principal(self._signer.name)
             key = unit.registry.key(self._signer.keyid)
@@ -112,9 +113,9 @@ class MemStore:
                 code="key_revoked",
                 next_call="Have the operator rekey this principal.",
             )
-        if self.scope not in principal.scopes:
+        if scope not in principal.scopes:
             raise Denied("There is no such scope for this principal", code="unknown_scope")
-        return Caller(Author(self._signer, self._launch_of(self.scope)), principal, self.scope)
+        return Caller(Author(self._signer, self._launch_of(scope)), principal, scope)
 
     @verb(WriteRequest)
     def write(self, request: WriteRequest) -> Answer:
@@ -190,21 +191,16 @@ class MemStore:
         """Take another scope, which only a context that did nothing yet may: a launch is one context (T3)."""
         if not scope or scope == self.scope:
             return
-        before, self.scope = self.scope, scope
-        try:
-            caller = self._caller()
-        except Denied:
-            self.scope = before
-            raise
+        caller = self._caller(scope)
         with self._store.read() as unit:
             context = unit.view.context(caller.launch)
         if context is not None and context.scope != scope:
-            self.scope = before
             raise Conflict(
                 "This context belongs to another scope already",
                 code="scope_fixed",
                 next_call="Leave scope out, or start another server for that scope.",
             )
+        self.scope = scope
 
     def _renewed(self) -> Caller:
         """The caller, its session's lease extended where a part of it has run."""

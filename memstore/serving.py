@@ -283,7 +283,11 @@ def resolve(unit: Unit, caller: Caller, asked: str) -> str:
 
 
 def _disclosure(unit: Unit, item: Shown) -> Disclosure:
-    return Disclosure(item.served.state.seq, unit.log.head().size, unit.now, item.served.source, item.extent)
+    """As the record stands now, whatever moment the caller looked back to: that counts for what is written next."""
+    state = unit.view.record(item.served.id)
+    status = state.status(unit.now) if state else item.served.status
+    source = Source(item.served.id, item.served.label, status)
+    return Disclosure(item.served.state.seq, unit.log.head().size, unit.now, source, item.extent)
 
 
 def _moved(unit: Unit, served: Served) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from memstore.core.contexts import Extent
-from memstore.core.labels import Label, Mark
+from memstore.core.labels import Label, Mark, Status
 from memstore.core.records import Content
 from memstore.core.statements import Kind, Origin, Outcome, Recorded, Role, SessionEnded, SessionStarted, Verification
 from memstore.errors import NotFound
@@ -24,7 +24,7 @@ from memstore.write import append
 MICROS = 1_000_000
 LEASE_SECONDS = 12 * 3600
 RENEW_AFTER_SECONDS = 600
-MOST_OF_A_KIND = 50
+MOST_OF_A_KIND = 200
 # What a brief tells of each tier, in this order.
 _TOLD = (Kind.CONSTRAINT, Kind.DECISION, Kind.QUESTION)
 
@@ -61,7 +61,9 @@ def _store_goal(unit: Unit, key: StoreKey, caller: Caller, request: SessionStart
         return "goal is not stored: a person or a lead writes the task's intent."
     content = Content(title=snippet(request.goal.strip().split("\n")[0])[:200], body=request.goal)
     fields: dict[str, Any] = {"kind": Kind.INTENT, "scope": caller.scope, "task": request.task, "session": session}
-    if unit.contents.twin(key.fingerprint(author=caller.name, fields=fields, content=content.to_bytes())):
+    twin = unit.contents.twin(key.fingerprint(author=caller.name, fields=fields, content=content.to_bytes()))
+    standing = unit.view.record(twin)
+    if standing is not None and standing.status(unit.now) is Status.IN_FORCE:
         return ""
     append(unit, key, caller.author, Recorded, {**fields, "origin": Origin.AGENT}, content)
     return ""
@@ -138,8 +140,8 @@ def _problems(unit: Unit, session: str, outcome: str) -> list[dict[str, Any]]:
 def brief_of(store: Store, caller: Caller, *, task: str, session: str, tokens: int) -> tuple[dict[str, Any], Mark, int]:
     """The brief of a task within its budget, the mark after it, and how many items did not fit.
 
-    What goes first: the intent; then for each tier, the highest first, constraints, decisions (those to revisit first) and
-    questions; then work in flight, and what changed.
+    What goes first: the intent; then for each tier, the highest first, constraints, decisions (those to revisit before
+    others) and questions; then work in flight, and what changed.
     """
 
     def look(unit: Unit) -> tuple[tuple[dict[str, Any], int], _Brief]:
@@ -179,8 +181,9 @@ class _Brief:
     def _of_kind(self, unit: Unit, task: str, kind: Kind, label: Label) -> list[Served]:
         """What stands of one kind and tier, what is to be revisited first, else newest first; no question answered."""
         wanted = Filter(scope=self.caller.scope, now=unit.now, task=task, kinds=(kind,))
-        ids = unit.retrieval.candidates("", wanted, label=label, share=Share.IN_FORCE, most=MOST_OF_A_KIND).ids
-        served = (look_up(unit, record, self.caller.scope) for record in ids)
+        listed = unit.retrieval.candidates("", wanted, label=label, share=Share.IN_FORCE, most=MOST_OF_A_KIND)
+        self.left_out += listed.total - len(listed.ids)
+        served = (look_up(unit, record, self.caller.scope) for record in listed.ids)
         found = [one for one in served if one is not None and not one.reasons and one.state.answered_by is None]
         return sorted(found, key=lambda one: "needs_revisit" not in one.flags)
 

@@ -28,7 +28,7 @@ from memstore.core.keys import thumbprint
 from memstore.core.merkle import Frontier
 from memstore.core.notes import Checkpoint, checkpoint_text, format_note
 from memstore.core.statements import Verification, possession_message, short_id
-from memstore.errors import Denied, InvalidInput, NotFound
+from memstore.errors import Denied, IntegrityError, InvalidInput, NotFound
 
 STORE_KEY = "@store"
 MIN_PASSPHRASE = 8
@@ -74,6 +74,7 @@ class StoreKey:
         self.signer = signer
         self.store = store_id(signer.public)
         self._fingerprints = self._derived(b"memstore fingerprints v1")
+        self._seen = 0
         self._refs = ChaCha20Poly1305(self._derived(b"memstore refs v1"))
 
     def _derived(self, purpose: bytes) -> bytes:
@@ -86,12 +87,31 @@ class StoreKey:
         text = checkpoint_text(Checkpoint(origin, frontier.size, frontier.root()))
         return format_note(text, origin, self.signer.public, self.signer.sign(text.encode()))
 
+    def refuse_moved(self, frontier: Frontier, checkpoint: str) -> None:
+        """Raise `IntegrityError` where the log's head is not what was signed, or is behind what this process has seen.
+
+        A process that runs on would else sign what somebody wrote into the file behind its back.
+        """
+        signed = frontier.size == 0 or self.checkpoint(frontier) == checkpoint
+        if not signed or frontier.size < self._seen:
+            raise IntegrityError(
+                "The log's head was changed outside memstore", code="tampered", next_call="Run `memstore log verify`."
+            )
+
+    def watch(self, frontier: Frontier) -> None:
+        """Remember how far the log has come; an append that is taken back is made up for by the next."""
+        self._seen = max(self._seen, frontier.size - 1)
+
     def fingerprint(self, *, author: str, fields: Mapping[str, Any], content: bytes) -> bytes:
         """What finds the same words by the same author again, and says nothing without this key (32 bytes).
 
-        `fields` are those of the statement: the same words as another kind, as an answer, or of a tool that was registered since, say something else.
+        `fields` are those of the statement: the same words as another kind, from other sources, as an answer, or of a
+        tool that was registered since, say something else.
         """
-        said = [str(fields.get(name, "")) for name in ("scope", "task", "kind", "answers", "tool")]
+        said = [
+            str(fields.get(name, ""))
+            for name in ("scope", "task", "kind", "answers", "tool", "ttl_seconds", "fetched_at", "derived_from")
+        ]
         said.append(str(fields.get("verification", Verification.UNVERIFIED)))
         named = canonical_bytes([author, *said, hashlib.sha256(content).hexdigest()], nfc=False)
         return hmac.digest(self._fingerprints, named, "sha256")
@@ -119,6 +139,11 @@ def store_id(public: bytes) -> str:
 
 def origin_of_store(store: str) -> str:
     return f"memstore/{store}"
+
+
+STAGED = ".next"
+# The fields of a statement that are part of what it says, beside its content.
+SAID = ("scope", "task", "kind", "answers", "tool", "ttl_seconds", "fetched_at", "derived_from")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +178,19 @@ class Keyring:
             os.fsync(file.fileno())
         fresh.replace(target)
         return target
+
+    def stage(self, signer: Signer, passphrase: str | None) -> None:
+        """Write a key that the log is about to name, beside the one that it names now."""
+        self.save(Signer(f"{signer.name}.{signer.keyid}{STAGED}", signer.private), passphrase, replace=True)
+
+    def settle(self, name: str, keyid: str) -> None:
+        """Make the key that the log names the one in use.
+
+        Called once the log has said so, and before a key is loaded: a crash in between loses neither key.
+        """
+        staged = self.path(f"{name}.{keyid}{STAGED}")
+        if staged.exists():
+            staged.replace(self.path(name))
 
     def load(self, name: str, ask: AskPassphrase | None = None) -> Signer:
         """The signer of `name`; asks for a passphrase where the key has one."""

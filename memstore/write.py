@@ -64,6 +64,7 @@ def append(
     """Sign a statement of `kind` with these fields and log it, with its content, inside `unit`'s transaction."""
     # 1. The author's key must stand now; the act must be the author's to make.
     head = unit.log.head()
+    key.refuse_moved(head.frontier, head.checkpoint)
     raw, salt = (content.to_bytes(), secrets.token_bytes(SALT_BYTES)) if content else (b"", b"")
     if content:
         fields = {**fields, "content": content_digest(salt, raw)}
@@ -94,6 +95,7 @@ def append(
     changes = fold(entry, statement, unit.view)
     unit.log.append_entry(logged)
     unit.log.move_head(frontier, key.checkpoint(frontier), unit.now)
+    key.watch(frontier)
     if content and isinstance(statement, Recorded):
         twins = key.fingerprint(author=author.name, fields=fields, content=raw)
         unit.contents.put(entry.seq, StoredContent(salt, raw, twins))

@@ -83,8 +83,10 @@ class DisclosureTables:
         return record_from(row, self.now).source(self.now) if row else Source("", Label.UNTRUSTED, Status.IN_FORCE)
 
     def _is_new(self, no: int, disclosure: Disclosure) -> bool:
-        seen = self.conn.execute(QUERIES["seen"], (disclosure.record, no)).fetchone()[0]
-        return seen is None or seen < disclosure.extent
+        extent, stale = self.conn.execute(QUERIES["seen"], (disclosure.record, no)).fetchone()
+        # Seen again once it is out of date, it is another thing to have seen (`stale_inputs`).
+        went_stale = disclosure.source.status in STALE and not stale
+        return extent is None or extent < disclosure.extent or went_stale
 
     def _add(self, no: int, context: ContextState, disclosure: Disclosure) -> ContextState:
         values = (

@@ -9,6 +9,7 @@ import json
 import sqlite3
 from bisect import bisect_right
 from collections.abc import Iterator
+from functools import lru_cache
 
 from memstore.core.entries import Entry, Logged
 from memstore.core.labels import Cause, CauseCode, Label, SignatureState, Verdict
@@ -21,11 +22,12 @@ from memstore.stores.sql import QUERIES, member, readable
 HASH_BYTES = 32
 
 
-def _verdict(label: int, because: str) -> Verdict:
+@lru_cache(maxsize=1024)
+def _verdict(label: object, because: str) -> Verdict:
     """What the entry says of itself; what cannot be read says the worst, which is not what was hashed (T12)."""
     try:
         causes = [Cause(CauseCode(c["code"]), Label.named(c["label"]), c.get("id", "")) for c in json.loads(because)]
-        return Verdict(Label(label), tuple(causes))
+        return Verdict(Label(label), tuple(causes))  # type: ignore[arg-type]  # what is no label raises
     except (ValueError, KeyError, TypeError, AttributeError):
         return Verdict(Label.UNTRUSTED)
 

@@ -65,7 +65,8 @@ def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> 
             _put_record(conn, change, content)
         case Supersede(record, by):
             conn.execute(QUERIES["supersede"], (by, record))
-            conn.execute(QUERIES["revisit_those_contingent_on"], (record,))
+            old = conn.execute(QUERIES["record"], (record,)).fetchone()
+            _revisit(conn, old["seq"] if old else -1)
         case NeedsRevisit(record):
             conn.execute(QUERIES["needs_revisit"], (record,))
         case Answer(question, by):
@@ -76,6 +77,12 @@ def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> 
             conn.execute(QUERIES["extend_chain"], (author, launch, n, digest))
         case _:
             assert_never(change)
+
+
+def _revisit(conn: sqlite3.Connection, seq: int) -> None:
+    """Flag what was decided on condition of this record. Row by row: an UPDATE of many opens a savepoint, and at one the
+    full-text tables write out what they have gathered, which makes a rebuild slow."""
+    conn.executemany(QUERIES["revisit"], conn.execute(QUERIES["contingent_on"], (seq,)).fetchall())
 
 
 def _put_principal(conn: sqlite3.Connection, principal: Principal, key: KeyState) -> None:
@@ -168,9 +175,10 @@ def _erase(conn: sqlite3.Connection, record: str) -> None:
 
 
 def _give_back(conn: sqlite3.Connection, fallen: int) -> None:
-    """T8: what a record replaced or answered stays so only while that record, or another answer, stands."""
+    """T8: what it replaced or answered stays so only while it or another stands; what hangs on it is flagged."""
     conn.execute(QUERIES["unsupersede_by"], {"fallen": fallen})
     conn.execute(QUERIES["unanswer_by"], {"fallen": fallen})
+    _revisit(conn, fallen)
 
 
 def relabel_record(

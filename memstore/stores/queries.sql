@@ -145,11 +145,11 @@ INSERT OR IGNORE INTO links (record, how, target) VALUES (?, ?, ?);
 INSERT OR IGNORE INTO tags (tag, record) VALUES (?, ?);
 
 -- name: put_name
-INSERT INTO names (author, scope, name, record) VALUES (?, ?, ?, ?)
-ON CONFLICT (author, scope, name) DO UPDATE SET record = excluded.record;
+INSERT INTO names (author, scope, name, record) VALUES (?, ?, ?, ?);
 
 -- name: named
-SELECT r.id FROM names n JOIN records r ON r.seq = n.record WHERE n.author = ? AND n.scope = ? AND n.name = ?;
+SELECT r.id FROM names n JOIN records r ON r.seq = n.record WHERE n.author = ? AND n.scope = ? AND n.name = ?
+ORDER BY n.record DESC LIMIT 1;
 
 -- name: supersede
 UPDATE records SET superseded_by = ? WHERE id = ? AND superseded_by IS NULL;
@@ -160,9 +160,11 @@ UPDATE records SET answered_by = coalesce(answered_by, ?) WHERE id = ?;
 -- name: needs_revisit
 UPDATE records SET needs_revisit = 1 WHERE id = ?;
 
--- name: revisit_those_contingent_on
-UPDATE records SET needs_revisit = 1
-WHERE seq IN (SELECT record FROM links WHERE how = 'conditions' AND target = ?);
+-- name: contingent_on
+SELECT l.record FROM records r JOIN links l ON l.target = r.id WHERE l.how = 'conditions' AND r.seq = ?;
+
+-- name: revisit
+UPDATE records SET needs_revisit = 1 WHERE seq = ?;
 
 -- name: mark_erased
 UPDATE records SET erased = 1, bytes = 0 WHERE seq = ?;
@@ -186,7 +188,7 @@ INSERT INTO contexts (launch, principal, scope, head) VALUES (?, ?, ?, ?);
 UPDATE contexts SET shown = ?, head = ?, mark = ?, witness = ?, fallen = ?, stale = ? WHERE no = ?;
 
 -- name: seen
-SELECT max(detail) FROM disclosures WHERE record = ? AND context = ?;
+SELECT max(detail), max(stale) FROM disclosures WHERE record = ? AND context = ?;
 
 -- name: put_disclosure
 INSERT INTO disclosures (context, n, record, position, at, label, detail, stale) VALUES (?, ?, ?, ?, ?, ?, ?, ?);

@@ -7,6 +7,7 @@ Files of other programs, of newer versions and damaged ones are refused before a
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import tempfile
 import threading
@@ -29,6 +30,7 @@ from memstore.stores.sql import QUERIES
 APPLICATION_ID = 0x6D656D73  # "mems"
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 30.0
+COPY = "copy-"
 CACHE_KIB = 16_000  # a search of a big store reads more than SQLite's two megabytes
 
 _FULL = {sqlite3.SQLITE_FULL}
@@ -42,9 +44,11 @@ _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 class SqliteUnit:
     """One transaction on one connection, judged at `now` (ports.Unit)."""
 
-    def __init__(self, conn: sqlite3.Connection, now: int, memo: Memo | None = None) -> None:
+    def __init__(self, conn: sqlite3.Connection, now: int, *, wall: int, memo: Memo | None = None) -> None:
+        """`now` never steps back; `wall` is what the clock says, which may."""
         self.conn = conn
         self.now = now
+        self.wall = wall
         self._memo = memo or Memo(conn)
         self.log = LogTables(conn, self._memo)
         self.contents = ContentTable(conn)
@@ -60,7 +64,7 @@ class SqliteUnit:
 
     def at(self, now: int) -> SqliteUnit:
         """The same transaction, judged at another time."""
-        return SqliteUnit(self.conn, now, self._memo)
+        return SqliteUnit(self.conn, now, wall=self.wall, memo=self._memo)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -138,7 +142,8 @@ class SqliteStore:
             conn.execute("BEGIN IMMEDIATE")
             try:
                 floor = conn.execute(QUERIES["head"]).fetchone()["clock_floor"]
-                yield SqliteUnit(conn, max(self.clock(), floor))
+                wall = self.clock()
+                yield SqliteUnit(conn, max(wall, floor), wall=wall)
                 conn.execute("COMMIT")
             except BaseException:
                 if conn.in_transaction:
@@ -152,7 +157,7 @@ class SqliteStore:
         with self._borrowed() as conn:
             conn.execute("BEGIN")
             try:
-                yield SqliteUnit(conn, now)
+                yield SqliteUnit(conn, now, wall=self.clock())
             finally:
                 if conn.in_transaction:
                     conn.execute("ROLLBACK")
@@ -169,7 +174,8 @@ class SqliteStore:
     @contextmanager
     def copy(self) -> Iterator[SqliteStore]:
         """A private copy of this moment, gone when the block ends: for work that must not hold up writers."""
-        with tempfile.TemporaryDirectory(prefix="memstore-") as folder:
+        # Beside the store, where an erasure finds what a crash leaves of it.
+        with tempfile.TemporaryDirectory(prefix=COPY, dir=Path(self.path).parent) as folder:
             path = Path(folder) / "copy.db"
             with self._borrowed() as conn:
                 target = sqlite3.connect(path)
@@ -180,6 +186,11 @@ class SqliteStore:
                 yield copied
             finally:
                 copied.close()
+
+    def forget_copies(self) -> None:
+        """Remove the copies that interrupted audits left."""
+        for left in Path(self.path).parent.glob(f"{COPY}*"):
+            shutil.rmtree(left, ignore_errors=True)
 
     def empty_write_ahead_log(self) -> bool:
         """Fold the WAL into the file and cut it to nothing; False where another process still reads from it."""

@@ -170,7 +170,7 @@ CREATE TABLE names (
     scope TEXT NOT NULL,
     name TEXT NOT NULL,
     record INTEGER NOT NULL,
-    PRIMARY KEY (author, scope, name)
+    PRIMARY KEY (author, scope, name, record)
 ) WITHOUT ROWID;
 CREATE INDEX names_record ON names (record);
 
