@@ -25,7 +25,7 @@ from memstore.serving import Caller, ensure_context, mark_label, resolve
 from memstore.signing import StoreKey
 from memstore.write import Written, admit, append
 
-MICROS = 1_000_000
+MOST_OPEN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,10 @@ def write_in(unit: Unit, key: StoreKey, caller: Caller, request: WriteRequest, *
         return _would_store(unit, key, caller, draft)
     ensure_context(unit, caller)
     written = append(unit, key, caller.author, Recorded, draft.fields, draft.content)
-    return _answer(unit, written, "stored", _supersession_note(unit, draft))
+    homeless = not draft.fields["session"] and not draft.fields["task"]
+    told = ["There is no session, so it belongs to no task; session_start gives one."] if homeless else []
+    told.append(_supersession_note(unit, draft))
+    return _answer(unit, written, "stored", " ".join(part for part in told if part))
 
 
 def _draft(unit: Unit, caller: Caller, request: WriteRequest, task: str) -> Draft:
@@ -105,17 +108,16 @@ def _content(**parts: Any) -> Content:
 
 
 def current_session(unit: Unit, caller: Caller, asked: str) -> SessionState | None:
-    """The session a call belongs to: the one asked for, or the newest of this context; None where there is none.
+    """The session a call belongs to: the one asked for, or this context's newest that runs; None where there is none.
 
     A handle is a name bound to its principal: another's session and none at all look alike (T3, T13).
     """
     if not asked:
-        newest = unit.records.sessions(caller.scope, launch=caller.launch, most=1)
-        if not newest or newest[0].closed:
-            return None
-        if newest[0].ended:
+        mine = unit.records.sessions(caller.scope, launch=caller.launch, most=MOST_OPEN)
+        running = next((session for session in mine if not session.ended), None)
+        if running is None and mine and not mine[0].closed:
             raise _session_over()
-        return newest[0]
+        return running
     found = unit.view.session(asked)
     if found is None or found.principal != caller.name or found.scope != caller.scope:
         raise NotFound("`session` names no session of yours", code="unknown_id", next_call="Call session_start.")
@@ -236,7 +238,7 @@ def observe_in(unit: Unit, key: StoreKey, caller: Caller, request: ObserveReques
     context = unit.view.context(caller.launch)
     answer |= {"kind": str(state.kind), "expires_at": timestamp(state.expires_at)}
     answer["mark"] = mark_label(caller, context.mark) if context else str(Label.TRUSTED)
-    answer["note"] = _observation_note(state, tool, answer["note"])
+    answer["note"] = _observation_note(state, tool, answer["note"], asked=request.ttl_seconds)
     return answer
 
 
@@ -384,9 +386,14 @@ def _supersession_note(unit: Unit, draft: Draft) -> str:
     return f"{asked} still stands beside it: it is another's, or of a higher label."
 
 
-def _observation_note(state: RecordState, tool: Tool | None, note: str) -> str:
+def _observation_note(state: RecordState, tool: Tool | None, note: str, *, asked: int) -> str:
     if state.kind is Kind.TOOL_RESULT and tool is None:
-        return "The tool is not registered, so its result is tainted; the operator registers tools: memstore tool add."
+        return (
+            "The tool is not registered, so its result is tainted; the operator registers tools: memstore tool add. "
+            "If it brings text from outside, observe that by its URI."
+        )
+    if tool is not None and tool.max_ttl_seconds and asked > tool.max_ttl_seconds:
+        note = f"ttl_seconds is cut to {tool.max_ttl_seconds}, the most for this tool. {note}".strip()
     if is_outside(state.kind, tool):
         return "Kept in quarantine. You have read outside content: what you write from now on here is tainted."
     return note

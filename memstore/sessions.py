@@ -99,11 +99,12 @@ def end(store: Store, key: StoreKey, caller: Caller, request: SessionEndRequest)
             )
         fields = {"scope": caller.scope, "task": session.task, "session": session.id, "origin": Origin.AGENT}
         kept = [{"id": i, "question": _as_question(unit, key, caller, i, fields)} for i in dict.fromkeys(request.keep)]
+        # Before the summary is written: it is a finding too, and nobody verifies it.
+        problems = _problems(unit, session.id, request.outcome)
         if request.summary.strip():
             title = f"Summary of the session: {request.outcome}"
             content = Content(title=title, body=request.summary, tags=["session-summary"])
             append(unit, key, caller.author, Recorded, {**fields, "kind": Kind.FINDING}, content)
-        problems = _problems(unit, session.id, request.outcome)
         ended = {"session": session.id, "outcome": Outcome(request.outcome), "kept": [one["id"] for one in kept]}
         append(unit, key, caller.author, SessionEnded, ended)
     note = f"Ended as {request.outcome}." if not problems else f"Ended as {request.outcome}, with problems: see there."
@@ -134,7 +135,14 @@ def _problems(unit: Unit, session: str, outcome: str) -> list[dict[str, Any]]:
     if not unverified:
         return []
     what = f"{len(unverified)} findings of this session are not verified"
-    return [{"code": "unverified", "what": what, "ids": unverified, "next": "Verify them, or end as partial."}]
+    return [
+        {
+            "code": "unverified",
+            "what": what,
+            "ids": unverified,
+            "next": "Verify them in a new session; end as partial where that is open.",
+        }
+    ]
 
 
 def brief_of(store: Store, caller: Caller, *, task: str, session: str, tokens: int) -> tuple[dict[str, Any], Mark, int]:

@@ -80,8 +80,8 @@ def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> 
 
 
 def _revisit(conn: sqlite3.Connection, seq: int) -> None:
-    """Flag what was decided on condition of this record. Row by row: an UPDATE of many opens a savepoint, and at one the
-    full-text tables write out what they have gathered, which makes a rebuild slow."""
+    """Flag what was decided on condition of this record."""
+    # Row by row: an UPDATE of many opens a savepoint, and at each the full-text tables write out what they gathered.
     conn.executemany(QUERIES["revisit"], conn.execute(QUERIES["contingent_on"], (seq,)).fetchall())
 
 
