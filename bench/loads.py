@@ -91,10 +91,10 @@ class Loaded:
             tell(self.count)
 
     def add(self, count: int, *, author: str, kind: Kind) -> None:
-        """Records of one author and kind."""
-        for _ in range(0, count, BATCH):
+        """So many more records, all of one author and kind."""
+        for done in range(0, count, BATCH):
             with self.house.store.write() as unit:
-                for _ in range(min(BATCH, count)):
+                for _ in range(min(BATCH, count - done)):
                     self._append(unit, author, kind, next(self._texts))
 
     def _append(self, unit: Unit, author: str, kind: Kind, text: Text) -> Written:

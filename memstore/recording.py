@@ -13,7 +13,7 @@ from typing import Any
 from memstore.core.contexts import Disclosure, Extent
 from memstore.core.fold import RecordState, SessionState, judge_entry
 from memstore.core.labels import Label, SignatureState, Source, Status, Verdict
-from memstore.core.policy import Tool, is_outside
+from memstore.core.policy import Tool, is_outside, kind_bound
 from memstore.core.records import MAX_DATA_BYTES, Content, check_kind, ids_among, origin_of
 from memstore.core.statements import Kind, Origin, Recorded, Verification
 from memstore.errors import Conflict, InvalidInput, NotFound
@@ -205,6 +205,10 @@ def _duplicate(unit: Unit, key: StoreKey, caller: Caller, draft: Draft) -> Recor
 
 def _is_said_again(unit: Unit, draft: Draft, twin: RecordState, named: str) -> bool:
     """Whether a call repeats what `twin` says, rather than saying the same anew."""
+    tool = unit.view.tool(draft.fields.get("tool", ""))
+    bound = kind_bound(draft.fields["kind"], tool)
+    if bound is not None and twin.label > bound.label:
+        return False  # the tool has turned out to be worth less than when it was observed
     status = twin.status(unit.now)
     replaced = unit.view.record(draft.fields.get("supersedes", ""))
     if replaced is not None:

@@ -99,8 +99,8 @@ class StoreKey:
             )
 
     def watch(self, frontier: Frontier) -> None:
-        """Remember how far the log has come; an append that is taken back is made up for by the next."""
-        self._seen = max(self._seen, frontier.size - 1)
+        """Remember how far the log has come, once that is on disk."""
+        self._seen = max(self._seen, frontier.size)
 
     def fingerprint(self, *, author: str, fields: Mapping[str, Any], content: bytes) -> bytes:
         """What finds the same words by the same author again, and says nothing without this key (32 bytes).

@@ -95,7 +95,7 @@ def append(
     changes = fold(entry, statement, unit.view)
     unit.log.append_entry(logged)
     unit.log.move_head(frontier, key.checkpoint(frontier), unit.now)
-    key.watch(frontier)
+    unit.when_committed(lambda: key.watch(frontier))
     if content and isinstance(statement, Recorded):
         twins = key.fingerprint(author=author.name, fields=fields, content=raw)
         unit.contents.put(entry.seq, StoredContent(salt, raw, twins))

@@ -49,6 +49,7 @@ class SqliteUnit:
         self.conn = conn
         self.now = now
         self.wall = wall
+        self.acts: list[Callable[[], None]] = []
         self._memo = memo or Memo(conn)
         self.log = LogTables(conn, self._memo)
         self.contents = ContentTable(conn)
@@ -70,14 +71,20 @@ class SqliteUnit:
     def attempt(self) -> Iterator[None]:
         """A part of the transaction that is undone by itself if it raises."""
         self.conn.execute("SAVEPOINT attempt")
+        before = len(self.acts)
         try:
             yield
         except BaseException:
             self.conn.execute("ROLLBACK TO attempt")
             self._memo.forget()
+            del self.acts[before:]
             raise
         finally:
             self.conn.execute("RELEASE attempt")
+
+    def when_committed(self, act: Callable[[], None]) -> None:
+        """Have `act` called once all this is on disk, and not where it is taken back."""
+        self.acts.append(act)
 
     def forget_projection(self) -> None:
         """Empty everything that `fold` fills; what it is folded from stays."""
@@ -143,8 +150,11 @@ class SqliteStore:
             try:
                 floor = conn.execute(QUERIES["head"]).fetchone()["clock_floor"]
                 wall = self.clock()
-                yield SqliteUnit(conn, max(wall, floor), wall=wall)
+                unit = SqliteUnit(conn, max(wall, floor), wall=wall)
+                yield unit
                 conn.execute("COMMIT")
+                for act in unit.acts:
+                    act()
             except BaseException:
                 if conn.in_transaction:
                     conn.execute("ROLLBACK")

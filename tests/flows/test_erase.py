@@ -183,3 +183,11 @@ def _erase_beside_a_reader(fleet: Fleet) -> None:
         other.close()
     assert admin.erase_content(fleet.house, record)["cleared"] is True
     assert left_in(fleet.folder, *TRACES) == []
+
+
+def test_the_name_of_an_erased_record_goes_back_to_the_one_before_it(fleet, ada):
+    first = ada.write("constraint", "Be quick", key="pace")
+    second = ada.write("constraint", "Be quicker", key="pace", supersedes="key:pace")
+    admin.erase_content(fleet.house, second["id"])
+    assert ada.get(["key:pace"])["quarantined"][0]["id"] == first["id"]
+    fleet.assert_sound()

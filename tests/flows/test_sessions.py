@@ -302,3 +302,29 @@ def test_a_context_that_has_acted_in_one_scope_does_not_start_in_another(fleet):
     assert refused.value.code == "scope_fixed"
     assert both.write("question", "q")["status"] == "stored"
     assert both.scope == "b"
+
+
+def test_the_summary_of_a_session_is_not_held_against_it(ada):
+    ada.session_start("queues")
+    ada.write("finding", "Queues drain", "In order.", verification="verified", evidence=["a run"])
+    assert ada.session_end("completed", summary="All of them drain.")["problems"] == []
+
+
+def test_what_is_written_after_one_session_ended_belongs_to_the_one_still_open(ada):
+    outer = ada.session_start("queues")["session"]
+    ada.session_start("stacks")
+    ada.session_end("completed")
+    written = ada.write("constraint", "Be quick")
+    assert ada.get([written["id"]])["records"][0]["session"] == outer
+
+
+def test_trusted_items_of_a_brief_are_not_pushed_out_by_what_stands_lower(lead, ada, ben):
+    lead.session_start("queues")
+    for n in range(3):
+        lead.write("decision", f"Decision {n}", rationale="Because.", alternatives=["none"])
+    ada.session_start("queues")
+    for n in range(40):
+        ada.write("constraint", f"Constraint {n} " + "of many words " * 10)
+    brief = ben.session_start("queues")
+    assert sum(item["label"] == "trusted" for item in brief["brief"]["decisions"]) == 3
+    assert "did not fit" in brief["note"]
