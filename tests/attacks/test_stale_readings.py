@@ -19,7 +19,7 @@ def observed(fleet: Fleet, ttl: int = 2, **more: Any) -> Answer:
 
 def flags_of(agent: MemStore, written: Answer) -> list[str]:
     (record,) = agent.get([written["id"]])["records"]
-    return record["flags"]
+    return list(record["flags"])
 
 
 def test_reading_a_result_again_once_it_has_expired_is_another_reading(fleet):
