@@ -14,6 +14,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ MIN_PASSPHRASE = 8
 AskPassphrase = Callable[[str], str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Signer:
     """A private key in use; `name` is the principal it speaks for."""
 
@@ -46,11 +47,11 @@ class Signer:
     def generate(cls, name: str) -> Signer:
         return cls(name, Ed25519PrivateKey.generate())
 
-    @property
+    @cached_property
     def public(self) -> bytes:
         return self.private.public_key().public_bytes_raw()
 
-    @property
+    @cached_property
     def keyid(self) -> str:
         return thumbprint(self.public)
 
