@@ -19,7 +19,8 @@ from memstore.moments import Instant, Position, parse_moment
 from memstore.ports import Store, Unit
 from memstore.render import Answer, Budget, timestamp
 from memstore.requests import HistoryRequest
-from memstore.serving import Caller, Served, disclosed, look_up, mark_label, readable, resolve, signature_state
+from memstore.serving import Caller, Served, disclosed, look_up, mark_label, readable, resolve
+from memstore.verifying import signature_state
 
 END_OF_LOG = 2**62
 

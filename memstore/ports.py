@@ -6,7 +6,7 @@ it lands together or not at all. An adapter implements these and passes their co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,11 +14,14 @@ from typing import Protocol
 
 from memstore.core.contexts import Disclosure
 from memstore.core.entries import Logged
-from memstore.core.fold import Change, RecordState, SessionState, View
+from memstore.core.fold import Change
 from memstore.core.labels import Label, Source, Status
 from memstore.core.merkle import Frontier
-from memstore.core.policy import KeyState, Principal, Tool
+from memstore.core.policy import Carry, KeyState, Principal, Tool
 from memstore.core.records import Content
+from memstore.core.state import GrantState, RecordState, SessionState, View
+from memstore.core.statements import Stance
+from memstore.core.trust import Standing, Web
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,26 @@ class Found:
 
     ids: tuple[str, ...] = ()
     total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The record at position `claimant` would replace (`supersedes`) or close (`answers`) the record `target`."""
+
+    how: str
+    target: str
+    claimant: int
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A review that stands, and what it can carry."""
+
+    seq: int
+    author: str
+    launch: str
+    stance: Stance
+    carry: Carry
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +184,33 @@ class DisclosureLog(Protocol):
     def disclose(self, launch: str, disclosures: list[Disclosure]) -> None: ...
     def unseen(self, launch: str, disclosures: list[Disclosure]) -> list[Disclosure]: ...
     def shown_to(self, launch: str) -> Iterator[Source]: ...
-    def remark(self, records: list[int]) -> None: ...
     def replayed(self) -> Iterator[tuple[str, Disclosure]]: ...
     def replay(self, launch: str, disclosure: Disclosure) -> None: ...
+
+
+class Trust(Protocol):
+    """What rests on what: how far a change reaches, what judging that takes, and what follows."""
+
+    def reach(self, seqs: Iterable[int]) -> list[int]: ...
+    def declared_by(self, seqs: Iterable[int]) -> list[int]: ...
+    def web(self, seqs: list[int]) -> Web: ...
+    def put_standing(self, seq: int, standing: Standing) -> None: ...
+    def remark(self, seqs: Iterable[int], launches: Iterable[str] = ()) -> None: ...
+    def flag_revisit(self, seqs: Iterable[int]) -> None: ...
+    def flag_contingent(self, seqs: Iterable[int]) -> set[int]: ...
+    def claims(self, seqs: Iterable[int]) -> list[Claim]: ...
+    def settle_claim(self, how: str, record: str, by: int | None) -> bool: ...
+
+
+class Reviews(Protocol):
+    """Reviews, retractions and grants by what they are about."""
+
+    def standing(self, record: str) -> list[Review]: ...
+    def disputed_up_to(self, record: str) -> int: ...
+    def rivals(self, seq: int, record: str) -> list[str]: ...
+    def touched_by_key(self, keyid: str, since: int) -> list[int]: ...
+    def record_affected(self, act: int, seqs: Iterable[int]) -> None: ...
+    def grants(self, principal: str = "") -> list[tuple[GrantState, bool]]: ...
 
 
 class Retrieval(Protocol):
@@ -206,6 +253,10 @@ class Unit(Protocol):
     def records(self) -> Records: ...
     @property
     def disclosures(self) -> DisclosureLog: ...
+    @property
+    def trust(self) -> Trust: ...
+    @property
+    def reviews(self) -> Reviews: ...
     @property
     def retrieval(self) -> Retrieval: ...
     @property

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Concatenate, Self, TypeVar
 
-from memstore import history, importing, query, reading, recording, sessions
+from memstore import history, importing, query, reading, recording, reviewing, sessions
 from memstore.errors import Conflict, Denied, InvalidInput
 from memstore.importing import Line
 from memstore.log import Progress, silent
@@ -24,6 +24,8 @@ from memstore.requests import (
     ObserveRequest,
     OpenRequest,
     Request,
+    RetractRequest,
+    ReviewRequest,
     SearchRequest,
     SessionEndRequest,
     SessionStartRequest,
@@ -155,6 +157,16 @@ class MemStore:
     def open(self, request: OpenRequest) -> Answer:
         """Quarantined bodies, datamarked: {entries[], warning, mark}; lowers the mark."""
         return reading.open_refs(self._store, self._key, self._renewed(), request)
+
+    @verb(ReviewRequest)
+    def review(self, request: ReviewRequest) -> Answer:
+        """Endorse or dispute records that this context was shown whole: {results[], mark, note}."""
+        return reviewing.review(self._store, self._key, self._renewed(), request)
+
+    @verb(RetractRequest)
+    def retract(self, request: RetractRequest) -> Answer:
+        """Withdraw a record for good: {id, status, affected[], note}."""
+        return reviewing.retract(self._store, self._key, self._renewed(), request)
 
     @verb(HistoryRequest)
     def history(self, request: HistoryRequest) -> Answer:

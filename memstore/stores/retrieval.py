@@ -88,7 +88,7 @@ def _fallen(wanted: Filter, share: Share) -> tuple[str, tuple[object, ...]]:
     """The SQL for whether a record may not be served as it is, and its values; "0" where that makes no difference."""
     if share is Share.ANY:
         return "0", ()
-    fallen = f"(r.revoked = 1 OR r.suspect = 1 OR {_REPLACED} OR NOT ({_ALIVE}))"
+    fallen = f"(r.revoked = 1 OR r.suspect = 1 OR r.retracted <> '' OR {_REPLACED} OR NOT ({_ALIVE}))"
     return fallen, (_position(wanted), wanted.now, wanted.now, wanted.now)
 
 
