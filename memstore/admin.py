@@ -239,9 +239,12 @@ def add_tool(house: House, pattern: str, *, open_world: bool = False, max_ttl: i
     return fields
 
 
-def reset_context(house: House, name: str, scope: str) -> dict[str, Any]:
-    """Give a principal a fresh continuing context in a scope: its mark starts anew (T3)."""
-    operator = house.operator()
+def reset_context(house: House, name: str, scope: str, *, giver: Author | None = None) -> dict[str, Any]:
+    """Give a principal a fresh continuing context in a scope: its mark starts anew (T3).
+
+    `giver` is a person or a lead above it, in its own context; without one it is the operator.
+    """
+    operator = giver or house.operator()
     with house.store.write() as unit:
         if scope not in _principal(unit, name).scopes:
             raise NotFound("The principal has no such scope", code="unknown_scope", next_call="See `agent list`.")

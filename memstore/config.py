@@ -18,11 +18,13 @@ from pathlib import Path
 
 from memstore.admin import House, ignore_file, register_operator
 from memstore.core.statements import OPERATOR_NAME
-from memstore.errors import InvalidInput, StoreUnavailable
+from memstore.errors import InvalidInput, NotFound, StoreUnavailable
+from memstore.grants import take
 from memstore.log import verify_head
 from memstore.service import MemStore
 from memstore.signing import STORE_KEY, Keyring, Signer, StoreKey
 from memstore.stores.sqlite import SqliteStore
+from memstore.write import Author
 
 DATABASE = "memstore.db"
 DEFAULT_FOLDER = ".memstore"
@@ -140,9 +142,15 @@ def open_store(
     agent: str,
     scope: str = "",
     continuing: bool = False,
+    require_grant: bool = False,
+    lockdown: bool = False,
     clock: Clock = system_clock,
 ) -> MemStore:
-    """Open the store as `agent`: a new context per call, or the agent's one continuing context (the command line's)."""
+    """Open the store as `agent`: a new context per call, or the agent's one continuing context (the command line's).
+
+    With `require_grant` the context is one that was given to the agent, or none (T3); with `lockdown` nothing that is
+    quarantined is opened.
+    """
     house = open_house(store, clock=clock)
     launch = "c-" + b32encode(secrets.token_bytes(10)).decode().lower()
 
@@ -153,7 +161,17 @@ def open_store(
     with ExitStack() as refused:
         refused.callback(house.store.close)
         signer = house.signer(agent)
+        if require_grant:
+            launch = _granted(house, Author(signer, launch), scope)
         launch_of = continued if continuing else lambda _: launch
-        memory = MemStore(house.store, house.key, signer, scope=scope, launch_of=launch_of)
+        memory = MemStore(house.store, house.key, signer, scope=scope, launch_of=launch_of, lockdown=lockdown)
         refused.pop_all()
     return memory
+
+
+def _granted(house: House, author: Author, scope: str) -> str:
+    with house.store.read() as unit:
+        principal = unit.view.principal(author.name)
+    if principal is None:
+        raise NotFound("There is no such principal", code="unknown_principal", next_call="Run `memstore agent add`.")
+    return take(house.store, author, principal, scope or next(iter(principal.scopes), ""))

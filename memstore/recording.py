@@ -7,6 +7,7 @@ the outside is a disclosure too, because whoever observes it has read it (T2).
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -335,7 +336,7 @@ def _stored(unit: Unit, state: RecordState, status: str) -> Answer:
             "id": state.id,
             "status": status,
             "label": str(state.label),
-            "because": [cause.as_dict() for cause in state.because],
+            "because": json.loads(state.because),
             "seq": state.seq,
             "note": "You wrote this already; nothing was stored twice.",
         }

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from memstore.core.fold import REVISITED, Change, CompromiseKey
-from memstore.core.labels import Label
+from memstore.core.labels import Label, as_text
 from memstore.core.policy import Allowed, may_supersede
 from memstore.core.records import Content
 from memstore.core.reviews import PutRetraction, PutReview, above
@@ -107,12 +107,11 @@ def _settled(unit: Unit, seqs: list[int]) -> set[int]:
     """Judge these records anew, all together; those whose label or standing is another now."""
     web = unit.trust.web(seqs)
     standings = settle(web)
-    changed: dict[int, RecordState] = {}
-    for subject in web.subjects:
-        state, standing = _state(unit, subject.id), standings[subject.id]
-        if _differs(state, standing):
-            _put(unit, state, standing)
-            changed[subject.seq] = state
+    # All are read before the first is written: a write makes the transaction read everything again.
+    before = [_state(unit, subject.id) for subject in web.subjects]
+    changed = {state.seq: state for state in before if _differs(state, standings[state.id])}
+    for state in changed.values():
+        _put(unit, state, standings[state.id])
     unit.trust.remark(changed)
     _settle_claims(unit, changed)
     fallen = [subject.seq for subject in web.subjects if _fell(changed, subject.seq, standings[subject.id])]
@@ -130,7 +129,7 @@ def _differs(state: RecordState, standing: Standing) -> bool:
         standing.suspect,
         standing.fell_at,
         standing.admitted,
-        standing.verdict.because,
+        as_text(standing.verdict.because),
     )
 
 
@@ -138,7 +137,7 @@ def _put(unit: Unit, state: RecordState, standing: Standing) -> None:
     label = standing.verdict.label
     if (label, standing.suspect) != (state.label, state.suspect):
         stored = unit.contents.get(state.seq) if label is not state.label and not state.erased else None
-        content = Content.parse(stored.content) if stored else None
+        content = Content.of_store(stored.content) if stored else None
         unit.records.relabel(state, label, suspect=standing.suspect, content=content)
     unit.trust.put_standing(state.seq, standing)
 

@@ -42,6 +42,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "memstore.admin",
         "memstore.adr",
         "memstore.answers",
+        "memstore.checking",
         "memstore.history",
         "memstore.importing",
         "memstore.insight",

@@ -20,6 +20,7 @@ from memstore.core.labels import (
     SignatureState,
     Source,
     Verdict,
+    as_text,
     judge,
 )
 from memstore.core.policy import (
@@ -328,7 +329,7 @@ def _recorded(entry: Entry, statement: Recorded, view: View) -> list[Change]:
         admitted=comes_from_outside(entry.verdict.label, sources, mark),
         fell_at=hit if suspect else NEVER_FELL,
         unregistered=statement.kind is Kind.TOOL_RESULT and not statement.tool,
-        because=entry.verdict.because,
+        because=as_text(entry.verdict.because),
     )
     if state.suspect:
         # T5: what rests on what fell replaces and answers nothing.

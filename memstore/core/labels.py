@@ -7,6 +7,7 @@ unknown counts as the worst (T12). The order of labels is Biba's; the mark is th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
@@ -111,6 +112,11 @@ class Cause:
     def as_dict(self) -> dict[str, str]:
         found = {"code": str(self.code), "label": str(self.label)}
         return {**found, "id": self.id} if self.id else found
+
+
+def as_text(causes: Iterable[Cause]) -> str:
+    """Causes as they are stored beside a record: JSON, which is read again only where somebody asks why."""
+    return json.dumps([cause.as_dict() for cause in causes])
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from memstore.core.contexts import ContextState
-from memstore.core.labels import NEVER_FELL, Cause, Label, Source, Status
+from memstore.core.labels import NEVER_FELL, Label, Source, Status
 from memstore.core.policy import Principal, Tool
 from memstore.core.statements import Kind, Origin, Verification
 
@@ -20,7 +20,7 @@ class RecordState:
 
     Positions are log positions, times microseconds since 1970 UTC; `shown` is how many disclosures its context had had.
     `lapsed` is true of a hypothesis whose session is over; `fell_at` is the position of the act by which it fell;
-    `retracted` the reason why it was withdrawn, "" if it was not; `because` what its label hangs on now.
+    `retracted` the reason why it was withdrawn, "" if it was not; `because` what its label hangs on now, as text.
     """
 
     id: str
@@ -49,7 +49,7 @@ class RecordState:
     fell_at: int = NEVER_FELL
     retracted: str = ""
     unregistered: bool = False
-    because: tuple[Cause, ...] = ()
+    because: str = "[]"
 
     def status(self, now: int) -> Status:
         """The one status that is shown; the gravest first. A record expires at the very microsecond it was given."""

@@ -19,7 +19,7 @@ from memstore.core.state import GrantState, RecordState, SessionState
 from memstore.core.statements import Kind, Origin, Role, Verification
 from memstore.stores.memo import Memo
 from memstore.stores.projection import relabel_record
-from memstore.stores.sql import QUERIES, causes_from, member, readable
+from memstore.stores.sql import QUERIES, member, readable
 
 
 @lru_cache(maxsize=256)
@@ -97,7 +97,7 @@ def record_from(row: sqlite3.Row, now: int) -> RecordState:
         fell_at=row["fell_at"],
         retracted=row["retracted"],
         unregistered=bool(row["unregistered"]),
-        because=causes_from(row["because"]),
+        because=row["because"],
     )
 
 

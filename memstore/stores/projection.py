@@ -161,7 +161,7 @@ def _put_record(conn: sqlite3.Connection, change: PutRecord, content: Content | 
             state.admitted,
             state.fell_at,
             state.unregistered,
-            json.dumps([cause.as_dict() for cause in state.because]),
+            state.because,
         ),
     )
     links = [("derived_from", i) for i in statement.derived_from]

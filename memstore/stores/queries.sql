@@ -388,6 +388,20 @@ SELECT seq FROM (
             AND :record = '' AND s.ended_seq > :after AND s.ended_seq < :before
         ORDER BY s.ended_seq LIMIT :most
     )
+    UNION ALL
+    SELECT seq FROM (
+        SELECT v.seq AS seq FROM reviews v JOIN records r ON r.id = v.record
+        WHERE r.scope = :scope AND (:task = '' OR r.task = :task) AND (:session = '' OR r.session = :session)
+            AND (:record = '' OR r.id = :record) AND v.seq > :after AND v.seq < :before
+        ORDER BY v.seq LIMIT :most
+    )
+    UNION ALL
+    SELECT seq FROM (
+        SELECT t.seq AS seq FROM retractions t JOIN records r ON r.id = t.record
+        WHERE r.scope = :scope AND (:task = '' OR r.task = :task) AND (:session = '' OR r.session = :session)
+            AND (:record = '' OR r.id = :record) AND t.seq > :after AND t.seq < :before
+        ORDER BY t.seq LIMIT :most
+    )
 )
 ORDER BY seq LIMIT :most;
 
@@ -416,7 +430,31 @@ SELECT
     (SELECT count(*) FROM contexts c JOIN principals p ON p.name = c.principal
         WHERE c.mark <= :tainted AND p.role IN ('worker', 'lead', 'tool')) AS tainted_contexts,
     (SELECT count(*) FROM disclosures) AS disclosures,
+    (SELECT count(*) FROM reviews) AS reviews,
+    (SELECT count(*) FROM retractions) AS retractions,
     (SELECT count(*) FROM records WHERE admitted = 1 AND label > :tainted AND erased = 0) AS admitted,
     (SELECT count(*) FROM records WHERE label <= :tainted AND erased = 0) AS tainted,
     (SELECT count(*) FROM sessions s JOIN leases l ON l.session = s.id
         WHERE s.ended_seq IS NULL AND l.until > :now) AS open_sessions;
+
+-- name: readers
+SELECT d.position, d.at, r.id, c.principal, d.label, d.detail, d.stale
+FROM disclosures d JOIN contexts c ON c.no = d.context JOIN records r ON r.seq = d.record
+WHERE d.record = ? ORDER BY d.position, d.context, d.n;
+
+-- name: shown_in
+SELECT d.position, d.at, coalesce(r.id, '') AS id, c.principal, d.label, d.detail, d.stale
+FROM contexts c JOIN disclosures d ON d.context = c.no LEFT JOIN records r ON r.seq = d.record
+WHERE c.launch = ? ORDER BY d.n;
+
+-- name: of_task
+SELECT id FROM records WHERE scope = ? AND task = ? AND erased = 0 ORDER BY seq DESC LIMIT ?;
+
+-- name: waiting
+SELECT r.id FROM records r WHERE :scope IN ('', r.scope) AND r.erased = 0 AND r.retracted = '' AND r.revoked = 0
+    AND r.superseded_by IS NULL AND r.kind NOT IN ('hypothesis', 'tool_result', 'external')
+    AND (r.expires_at IS NULL OR r.expires_at > :now)
+    AND (r.suspect = 1 OR (r.label IN (1, 2) AND NOT EXISTS (
+        SELECT 1 FROM reviews v WHERE v.record = r.id AND v.void = 0 AND v.carry IN ('person', 'checker', 'lead')
+            AND NOT (v.carry = 'lead' AND r.admitted = 1 AND v.stance = 'endorse'))))
+ORDER BY r.seq DESC LIMIT :most;

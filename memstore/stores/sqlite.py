@@ -59,7 +59,7 @@ class SqliteUnit:
         self.records = RecordTables(conn, now)
         self.disclosures = DisclosureTables(conn, now)
         self.trust = TrustTables(conn)
-        self.reviews = ReviewTables(conn)
+        self.reviews = ReviewTables(conn, now)
         self.retrieval = RetrievalTables(conn, self._memo)
         self.counts = CountTables(conn, now)
 

@@ -11,12 +11,12 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
 
-from memstore.core.labels import NEVER_FELL, RESTING, Label, Source, Status
+from memstore.core.labels import NEVER_FELL, RESTING, Label, Source, Status, as_text
 from memstore.core.policy import Carry
 from memstore.core.state import GrantState
 from memstore.core.statements import OBSERVED, Stance
 from memstore.core.trust import END_OF_LOG, Endorsement, Past, Sight, Standing, Subject, Web, mark_of_past
-from memstore.ports import Claim, Review
+from memstore.ports import Claim, Disclosed, Review
 from memstore.stores.lookups import grant_from
 from memstore.stores.sql import QUERIES, causes_from, member
 
@@ -24,6 +24,11 @@ from memstore.stores.sql import QUERIES, causes_from, member
 def _source_from(row: sqlite3.Row) -> Source:
     label = member(Label, row["label"], Label.UNTRUSTED)
     return Source(row["id"], label, Status.IN_FORCE, fell_at=row["fell_at"], admitted=bool(row["admitted"]))
+
+
+def _shown_from(row: sqlite3.Row) -> Disclosed:
+    told = (row["position"], row["at"], row["id"], row["principal"], row["label"], row["detail"])
+    return Disclosed(*told, stale=bool(row["stale"]))
 
 
 class TrustTables:
@@ -109,7 +114,7 @@ class TrustTables:
 
     def put_standing(self, seq: int, standing: Standing) -> None:
         """Store what of a standing is neither label nor status; those move words between tiers (`Records.relabel`)."""
-        because = json.dumps([cause.as_dict() for cause in standing.verdict.because])
+        because = as_text(standing.verdict.because)
         self.conn.execute(QUERIES["put_standing"], (standing.admitted, standing.fell_at, because, seq))
 
     def remark(self, seqs: Iterable[int], launches: Iterable[str] = ()) -> None:
@@ -146,8 +151,9 @@ class TrustTables:
 class ReviewTables:
     """Reviews, retractions and grants inside one transaction."""
 
-    def __init__(self, conn: sqlite3.Connection) -> None:
+    def __init__(self, conn: sqlite3.Connection, now: int) -> None:
         self.conn = conn
+        self.now = now
 
     def touched_by_key(self, keyid: str, since: int) -> list[int]:
         """The records that this key signed, reviewed or retracted from a position on."""
@@ -168,6 +174,23 @@ class ReviewTables:
     def rivals(self, seq: int, record: str) -> list[str]:
         """The records that this one would replace, or that would replace it."""
         return [row["id"] for row in self.conn.execute(QUERIES["rivals"], {"seq": seq, "id": record})]
+
+    def readers(self, seq: int) -> list[Disclosed]:
+        """All disclosures of a record, in the order of the log."""
+        return [_shown_from(row) for row in self.conn.execute(QUERIES["readers"], (seq,))]
+
+    def shown_in(self, launch: str) -> list[Disclosed]:
+        """All that a context was shown, in order."""
+        return [_shown_from(row) for row in self.conn.execute(QUERIES["shown_in"], (launch,))]
+
+    def of_task(self, scope: str, task: str, most: int) -> list[str]:
+        """The newest records of a task."""
+        return [row["id"] for row in self.conn.execute(QUERIES["of_task"], (scope, task, most))]
+
+    def waiting(self, scope: str, most: int) -> list[str]:
+        """Records that nobody who could raise them has judged yet, or that are suspect; newest first."""
+        values = {"scope": scope, "now": self.now, "most": most}
+        return [row["id"] for row in self.conn.execute(QUERIES["waiting"], values)]
 
     def record_affected(self, act: int, seqs: Iterable[int]) -> None:
         self.conn.executemany(QUERIES["put_affected"], [(act, seq) for seq in seqs])
