@@ -116,7 +116,12 @@ def _settled(unit: Unit, seqs: list[int]) -> set[int]:
     _settle_claims(unit, changed)
     fallen = [subject.seq for subject in web.subjects if _fell(changed, subject.seq, standings[subject.id])]
     unit.trust.flag_contingent(fallen)
-    return set(changed)
+    return {seq for seq, state in changed.items() if _moved(state, standings[state.id])}
+
+
+def _moved(state: RecordState, standing: Standing) -> bool:
+    """Whether a reader sees the difference; the reasons may change where label and standing stay."""
+    return (state.label, state.suspect) != (standing.verdict.label, standing.suspect)
 
 
 def _fell(changed: dict[int, RecordState], seq: int, standing: Standing) -> bool:
@@ -135,7 +140,7 @@ def _differs(state: RecordState, standing: Standing) -> bool:
 
 def _put(unit: Unit, state: RecordState, standing: Standing) -> None:
     label = standing.verdict.label
-    if (label, standing.suspect) != (state.label, state.suspect):
+    if _moved(state, standing):
         stored = unit.contents.get(state.seq) if label is not state.label and not state.erased else None
         content = Content.of_store(stored.content) if stored else None
         unit.records.relabel(state, label, suspect=standing.suspect, content=content)

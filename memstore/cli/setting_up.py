@@ -151,7 +151,7 @@ def compromise(name: str, since: int) -> None:
 @store_option
 def grant(name: str, agent: str, scopes: tuple[str, ...], ceiling: str | None, ttl: int, depth: int) -> None:
     """Give NAME one fresh context, for one launch of `memstore mcp --require-grant`."""
-    bounds = {"scopes": scopes, "ceiling": ceiling or "", "ttl_seconds": ttl, "depth": depth}
+    bounds: dict[str, Any] = {"scopes": scopes, "ceiling": ceiling or "", "ttl_seconds": ttl, "depth": depth}
     if agent:
         with opened_as(agent) as memory:
             emit(memory.grant(name, **bounds))

@@ -1,7 +1,7 @@
 """Contracts of closed types: JSON Schemas under which a value can carry no words of anybody's choice (T6, `typed`).
 
-A string is a value of an `enum`, a `const`, or an identifier of a fixed form; everything else is a number, a boolean, or
-made of such. A schema with anything else in it is refused, not read leniently: what it leaves open, somebody fills.
+A string is a value of an `enum`, a `const`, or an identifier of a fixed form; all else is a number, a boolean, or made
+of such. A schema with anything else in it is refused, not read leniently: what it leaves open, somebody fills.
 """
 
 from __future__ import annotations
