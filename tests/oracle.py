@@ -172,13 +172,8 @@ class Model:
         rests = {*record.declared, *(show.record for show in shows)}
         # T1
         mark = self.mark(record.author, record.context, record.time, now)
-        lowest = min(
-            self.people[record.author].ceiling,
-            record.kind,
-            mark,
-            *map(lambda n: self.worth(n, now), record.declared),
-            TRUSTED,
-        )  # noqa: E501
+        declared = [self.worth(source, now) for source in record.declared]
+        lowest = min([self.people[record.author].ceiling, record.kind, mark, *declared])
         label = max(lowest, TAINTED) if record.own_words else lowest
         # T6: admitted
         outside = label <= TAINTED or any(now[n].outside and now[n].label < TRUSTED for n in rests)

@@ -110,7 +110,7 @@ UPDATE records SET retracted = CASE WHEN retracted = '' OR :reason = 'leaked' TH
 WHERE id = :record;
 
 -- name: put_grant
-INSERT INTO grants (id, seq, principal, giver, scopes, ceiling, expires_at, depth, under)
+INSERT OR IGNORE INTO grants (id, seq, principal, giver, scopes, ceiling, expires_at, depth, under)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: revoke_grant
