@@ -11,7 +11,6 @@ from typing import Any
 from memstore.answers import Page
 from memstore.core.contexts import Extent
 from memstore.core.entries import Logged
-from memstore.core.labels import SignatureState
 from memstore.core.statements import Recorded, SessionEnded, SessionStarted, parse_statement
 from memstore.cursors import decode_cursor, encode_cursor
 from memstore.errors import InternalError, InvalidInput
@@ -19,7 +18,17 @@ from memstore.moments import Instant, Position, parse_moment
 from memstore.ports import Store, Unit
 from memstore.render import Answer, Budget, timestamp
 from memstore.requests import HistoryRequest
-from memstore.serving import Caller, Served, disclosed, look_up, mark_label, readable, resolve, signature_state
+from memstore.serving import (
+    Caller,
+    Served,
+    disclosed,
+    is_signed_by,
+    look_up,
+    mark_label,
+    readable,
+    resolve,
+    signing_key,
+)
 
 END_OF_LOG = 2**62
 
@@ -117,7 +126,8 @@ def _event(unit: Unit, caller: Caller, seq: int) -> tuple[dict[str, Any], Served
 def _may_be_told(unit: Unit, caller: Caller, logged: Logged, statement: SessionStarted) -> bool:
     """Whether reading a session's task lowers nothing: an agent phrased it, perhaps as the outside said (T11)."""
     key = unit.registry.key(logged.entry.keyid)
-    signed = signature_state(unit, logged, statement.author) is SignatureState.VALID
+    key = signing_key(unit, logged, statement.author)
+    signed = key is not None and is_signed_by(key, logged)
     stands = signed and key is not None and key.stands_at(logged.entry.seq)
     return stands and logged.entry.verdict.label >= readable(unit, caller)
 

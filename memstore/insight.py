@@ -66,7 +66,7 @@ def stats(store: Store) -> dict[str, Any]:
         "disclosures": rows["disclosures"],
         "open_sessions": rows["open_sessions"],
         "bytes_on_disk": sizes.database + sizes.write_ahead_log,
-        "pending_vectors": 0,
+        "pending_vectors": rows["unembedded"],
         "reviews_waiting": 0,
     }
 

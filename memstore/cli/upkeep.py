@@ -14,7 +14,7 @@ import click
 from memstore.cli.display import checked, plain
 from memstore.cli.options import opened_house, store_folder, store_option
 from memstore.cli.output import emit, progress
-from memstore.errors import IntegrityError, InvalidInput, MemStoreError
+from memstore.errors import IntegrityError, InvalidInput, MemStoreError, StoreUnavailable
 
 WRONG = 1
 
@@ -81,14 +81,40 @@ def prove(record: str) -> None:
 
 
 @click.command()
+@click.option("--vectors", is_flag=True, help="Embed what waits for it; after a change of model, everything anew.")
 @store_option
-def rebuild_command() -> None:
-    """Make everything that is projected anew, from log, contents and disclosures; signatures are checked on the way."""
+def rebuild_command(vectors: bool) -> None:
+    """Make everything that is projected anew, from log, contents and disclosures; signatures are checked on the way.
+
+    Vectors are kept. With --vectors they are what is made: interrupted, it goes on where it was.
+    """
     from memstore import log
 
+    if vectors:
+        _embed()
+        return
     with opened_house() as house, progress("Rebuilding") as show:
         found = log.rebuild(house.store, progress=show)
     _ended(found)
+
+
+def _embed() -> None:
+    """Drain the queue with this process's model, which becomes the store's."""
+    from memstore.config import embedding_of
+
+    with opened_house() as house, progress("Embedding") as show:
+        embedding = embedding_of(house.store, store_folder())
+        done = embedding.drain(anew=True, progress=show)
+        with house.store.read() as unit:
+            state, waiting = unit.vectors.state(), unit.counts.rows()["unembedded"]
+    if embedding.without:
+        raise StoreUnavailable(
+            "There is no embedding model to use",
+            code=embedding.without,
+            next_call="Run `memstore doctor`, which says why.",
+        )
+    note = "Another process embeds; it goes on with the rest." if waiting else ""
+    emit({"ok": not waiting, "model": state.model, "embedded": done, "pending_vectors": waiting, "note": note}, plain)
 
 
 @click.command()

@@ -64,9 +64,15 @@ class Content(BaseModel):
         except (ValidationError, MemStoreError) as error:
             raise IntegrityError("The content is not well formed", code="bad_content") from error
 
-    def index_text(self) -> tuple[str, str]:
+    @classmethod
+    def parse_verified(cls, data: bytes) -> Content:
+        """`parse` for bytes that were parsed before: that they are canonical is known."""
+        return cls.model_validate_json(data)
+
+    def index_text(self, *, with_body: bool = True) -> tuple[str, str]:
         """(title, everything else that is searched): what the full-text table of the record's tier holds."""
-        parts = [self.body, self.rationale, *self.caveats, *self.alternatives, *self.conditions]
+        parts = [self.body] if with_body else []
+        parts += [self.rationale, *self.caveats, *self.alternatives, *self.conditions]
         parts += [" ".join(self.tags), self.key, self.source]
         parts += [canonical_bytes(value, nfc=False).decode() for value in (self.data, self.args) if value]
         return self.title, "\n".join(part for part in parts if part)
