@@ -16,6 +16,8 @@ from memstore.ports import Filter, Near, Share, Unit, VectorIndex
 
 # How many of each list are fused. Further matches follow in the order of full text.
 DEPTH = 100
+# A tier of more vectors is asked through an approximate index, in a process that keeps one.
+BIG = 50_000
 # Up to so many records that a filter leaves are compared one by one; for more, the index is asked first.
 NARROW = 5000
 # Below this cosine the model's nearest are no nearer than by chance.

@@ -102,6 +102,20 @@ class Embedding:
             return "no_vectors"
         return "" if self._model is not None and state.model == self._model.name else "other_model"
 
+    @property
+    def model(self) -> str:
+        """The name of this process's model; "" where there is none."""
+        return self._model.name if self._model else ""
+
+    def refusal(self) -> MemStoreError | None:
+        """What the model says when it is asked for a vector, if that is a refusal; for whoever looks for its cause."""
+        try:
+            if self._model is not None:
+                self._model.question("a word")
+        except MemStoreError as error:
+            return error
+        return None
+
     def drain(
         self, *, anew: bool = False, until: Callable[[], bool] = lambda: False, progress: Progress = lambda *_: None
     ) -> int:

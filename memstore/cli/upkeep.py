@@ -125,12 +125,14 @@ def doctor_command() -> None:
     It changes nothing. `log verify` looks at every entry; this looks at everything else.
     """
     from memstore import insight
-    from memstore.config import system_clock
+    from memstore.config import embedding_of, system_clock
 
     folder = store_folder()
     try:
         with opened_house(check=False) as house:
-            checks = [insight.Check("store", True, "It opens."), *insight.examine(house, now=system_clock())]
+            embedding = embedding_of(house.store, folder)
+            found = insight.examine(house, now=system_clock(), embedding=embedding)
+            checks = [insight.Check("store", True, "It opens."), *found]
     except MemStoreError as error:
         checks = [insight.Check("store", False, f"{error.code}: {error.what}.", error.next_call)]
     if folder.is_dir():
@@ -142,13 +144,16 @@ def doctor_command() -> None:
 
 
 @click.command()
+@click.option(
+    "--detail", type=click.Choice(["concise", "full"]), default="concise", help="full: vectors too, and plans."
+)
 @store_option
-def stats_command() -> None:
+def stats_command(detail: str) -> None:
     """Count what is in a store: records by kind, label and status, disclosures, contexts, sessions, bytes."""
     from memstore import insight
 
     with opened_house() as house:
-        emit(insight.stats(house.store), plain)
+        emit(insight.stats(house.store, plans=detail == "full"), plain)
 
 
 @click.command()

@@ -22,10 +22,11 @@ _WORD = re.compile(r"\w+")
 
 
 def passages(content: Content) -> list[str]:
-    """What is embedded of a record, at least one text: pieces of the body first, then of all else that is searched."""
-    title, rest = content.index_text(with_body=False)
-    found = [f"{title}\n{piece}".strip() for text in (content.body, rest) for piece in pieces(text)]
-    return found[:MOST_PASSAGES] or [title]
+    """What is embedded of a record, at least one text: the pieces of its body, then those of what else it says."""
+    found, rest = pieces(content.body), "\n".join(content.besides_body())
+    if found and rest and len(found[-1]) + len(rest) < PASSAGE:
+        found[-1], rest = f"{found[-1]}\n{rest}", ""
+    return [f"{content.title}\n{piece}".strip() for piece in [*found, *pieces(rest)][:MOST_PASSAGES] or [""]]
 
 
 def pieces(text: str) -> list[str]:

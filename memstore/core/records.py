@@ -69,13 +69,16 @@ class Content(BaseModel):
         """`parse` for bytes that were parsed before: that they are canonical is known."""
         return cls.model_validate_json(data)
 
-    def index_text(self, *, with_body: bool = True) -> tuple[str, str]:
+    def index_text(self) -> tuple[str, str]:
         """(title, everything else that is searched): what the full-text table of the record's tier holds."""
-        parts = [self.body] if with_body else []
-        parts += [self.rationale, *self.caveats, *self.alternatives, *self.conditions]
-        parts += [" ".join(self.tags), self.key, self.source]
-        parts += [canonical_bytes(value, nfc=False).decode() for value in (self.data, self.args) if value]
+        parts = [self.body, *self.besides_body(), " ".join(self.tags), self.key, self.source]
         return self.title, "\n".join(part for part in parts if part)
+
+    def besides_body(self) -> list[str]:
+        """What else a record says, beside its title, its body and its names."""
+        said = [self.rationale, *self.caveats, *self.alternatives, *self.conditions]
+        data = [canonical_bytes(value, nfc=False).decode() for value in (self.data, self.args) if value]
+        return [text for text in (*said, *data) if text]
 
     def words(self) -> bytes:
         """What a quarantined entry counts and hashes: the body, or the data where there is no body."""

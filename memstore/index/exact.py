@@ -112,7 +112,8 @@ class _Tier:
             return
         room = self._count + more if not self._count else int((self._count + more) * GROWTH)
         vectors = np.empty((room, dimension), dtype=np.float32)
-        vectors[: self._count] = self._vectors[: self._count]
+        if self._count:
+            vectors[: self._count] = self._vectors[: self._count]
         self._vectors = vectors
         self._records = np.resize(self._records, room)
         self._passages = np.resize(self._passages, room)

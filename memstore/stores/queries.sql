@@ -294,8 +294,11 @@ INSERT INTO models (name, precision) VALUES (?, ?) ON CONFLICT (name) DO UPDATE 
 -- name: adopt_model
 UPDATE embedding SET model = (SELECT no FROM models WHERE name = ?), generation = generation + 1;
 
+-- name: empty_queue
+DELETE FROM unembedded;
+
 -- name: requeue
-INSERT OR REPLACE INTO unembedded (record, label)
+INSERT INTO unembedded (record, label)
 SELECT r.seq, r.label FROM records r WHERE r.erased = 0 AND NOT EXISTS (
     SELECT 1 FROM vectors v, embedding e WHERE v.record = r.seq AND v.vector IS NOT NULL AND v.model = e.model
 );
