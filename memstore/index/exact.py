@@ -25,6 +25,8 @@ GROWTH = 1.25
 GONE = -1
 # What a cosine is rounded to before it ranks: the same vectors may differ in the last bits by where they lie in memory.
 DIGITS = 6
+TOLERANCE = 10.0**-DIGITS
+NOWHERE = -2.0  # below any cosine: of a row whose record is gone
 
 
 class ExactIndex:
@@ -74,6 +76,7 @@ class _Tier:
         self.generation = generation
         self.last = 0
         self._count = 0
+        self._gaps = False
         self._vectors = np.empty((0, 0), dtype=np.float32)
         self._records = np.empty(0, dtype=np.int64)
         self._passages = np.empty(0, dtype=np.int64)
@@ -87,6 +90,7 @@ class _Tier:
         if left:
             held = self._records[: self._count]
             held[np.isin(held, list(left))] = GONE
+            self._gaps = True
         # A record that left and came back has rows after the one that says it left.
         fresh = [row for row in rows if row.vector is not None and row.no > left.get(row.record, 0)]
         if fresh:
@@ -123,41 +127,50 @@ class _Tier:
 
         if not self._count:
             return []
-        records = self._records[: self._count]
         if among is None:
-            rows, similar = np.arange(self._count), self._scan(vector)
-        else:
-            rows = np.flatnonzero(np.isin(records, np.array(among, dtype=np.int64)))
-            similar = np.round(self._vectors[rows] @ vector, DIGITS)
-        alive = records[rows] != GONE
-        return _best(rows[alive], similar[alive], records, self._passages, most)
+            return self._best(self._scan(vector), None, most)
+        rows = np.flatnonzero(np.isin(self._records[: self._count], np.array(among, dtype=np.int64)))
+        return self._best(self._vectors[rows] @ vector, rows, most)
 
     def _scan(self, vector: Vector) -> Vector:
         """The cosine of the question with every row; kept, since one search asks for both parts of a tier."""
-        import numpy as np
-
         asked = vector.tobytes()
         if self._scanned[0] != asked:
-            self._scanned = (asked, np.round(self._vectors[: self._count] @ vector, DIGITS))
+            similar = self._vectors[: self._count] @ vector
+            if self._gaps:
+                similar[self._records[: self._count] == GONE] = NOWHERE
+            self._scanned = (asked, similar)
         return self._scanned[1]
 
+    def _best(self, similar: Vector, rows: Whole | None, most: int) -> list[Near]:
+        """The best passage of each of the `most` best records; ties by position, which is the order of the log.
 
-def _best(rows: Whole, similar: Vector, records: Whole, passages: Whole, most: int) -> list[Near]:
-    """The best passage of each of the `most` best records; ties by position, which is the order of the log."""
+        `rows` says which rows the cosines are of; all of them, in order, where it is None.
+        """
+        import numpy as np
+
+        taken = 2 * most
+        while True:
+            if taken < len(similar):
+                # All that may tie with the last one that is taken is taken too, or the cut would be by chance.
+                least = np.partition(similar, -taken)[-taken] - TOLERANCE
+                top = np.flatnonzero(similar >= least)
+            else:
+                top = np.flatnonzero(similar > NOWHERE)
+            at = top if rows is None else rows[top]
+            found = _each_once(self._records[at], self._passages[at], np.round(similar[top], DIGITS))
+            if len(found) >= most or taken >= len(similar):
+                return found[:most]
+            taken *= 4
+
+
+def _each_once(records: Whole, passages: Whole, similar: Vector) -> list[Near]:
+    """Each record with its best passage, best first."""
     import numpy as np
 
-    taken = 2 * most
-    while True:
-        top = np.argpartition(-similar, taken)[:taken] if taken < len(similar) else np.arange(len(similar))
-        # What ties with the last one that was taken has to be taken too, or the cut would be by chance.
-        if taken < len(similar):
-            top = np.flatnonzero(similar >= similar[top].min())
-        order = top[np.lexsort((passages[rows[top]], records[rows[top]], -similar[top]))]
-        found: dict[int, Near] = {}
-        for at in order:
-            record = int(records[rows[at]])
-            if record not in found:
-                found[record] = Near(record, int(passages[rows[at]]), float(similar[at]))
-        if len(found) >= most or taken >= len(similar):
-            return list(found.values())[:most]
-        taken *= 4
+    found: dict[int, Near] = {}
+    for at in np.lexsort((passages, records, -similar)):
+        record = int(records[at])
+        if record not in found and record != GONE:
+            found[record] = Near(record, int(passages[at]), float(similar[at]))
+    return list(found.values())

@@ -250,9 +250,11 @@ class RetrievalTables:
         where = _conditions(wanted, label)
         fallen, values = _fallen(wanted, share)
         where.add(fallen if share is Share.FALLEN else f"NOT {fallen}", *values)
+        few = ""
         if share is Share.FALLEN:
+            few = "INDEXED BY records_odd"
             where.add(_ODD)
-        sql = f"SELECT r.seq FROM records r WHERE {' AND '.join(where.conditions)} LIMIT ?"
+        sql = f"SELECT r.seq FROM records r {few} WHERE {' AND '.join(where.conditions)} LIMIT ?"
         rows = self.conn.execute(sql, (*where.values, most + 1)).fetchall()
         return [row["seq"] for row in rows] if len(rows) <= most else None
 

@@ -149,6 +149,7 @@ HARM: dict[str, Harm] = {
     "full_text": lambda folder, _: change(
         folder, "INSERT INTO words_attributed (words_attributed) VALUES ('delete-all')"
     ),
+    "vectors": lambda _, monkeypatch: monkeypatch.setenv("MEMSTORE_MODEL", "no-such-model"),
     "key_modes": lambda folder, _: (folder / "keys" / "worker.key").chmod(0o604),
     "gitignore": lambda folder, _: (folder / ".gitignore").unlink(),
     "free_disk": fill_disk,
