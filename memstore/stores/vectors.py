@@ -53,7 +53,7 @@ class VectorTables:
     def of(self, records: Sequence[int]) -> Iterator[tuple[int, int, bytes]]:
         """(record, passage, vector) of these records, as far as they have any of the store's model."""
         for record in records:
-            yield from self.conn.execute(QUERIES["vectors_of"], (record,))
+            yield from map(tuple, self.conn.execute(QUERIES["vectors_of"], (record,)))
 
     def counted(self) -> list[VectorCount]:
         """Each scope and tier that has vectors of the store's model."""

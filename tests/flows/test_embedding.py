@@ -157,6 +157,7 @@ def test_a_killed_process_frees_the_queue_and_leaves_nothing_unembedded(fleet, m
     process.start()
     assert ready.wait(60)
     assert fleet.embed() == 0  # the other one holds the lock
+    assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
     process.join(60)
     assert fleet.embed() == 24  # 16 were stored, a batch at a time
