@@ -11,9 +11,9 @@ from collections.abc import Iterable
 
 from memstore.core.records import Content
 
-# The model reads 256 tokens, of four characters and more in English; the title needs some of them.
-PASSAGE = 900
-MOST_PASSAGES = 96
+# The model reads 256 tokens, of four characters and more in English. Shorter pieces say more clearly what they say.
+PASSAGE = 600
+MOST_PASSAGES = 128
 # Raised whenever the passages of the same content change: vectors of other passages are other vectors.
 RECIPE = "passages-1"
 

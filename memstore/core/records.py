@@ -26,6 +26,7 @@ MAX_DATA_BYTES = 64 * 1024
 MAX_ITEMS = 64
 MAX_ITEM = 2000
 MAX_TTL_SECONDS = 366 * 24 * 3600
+LEAD = 200  # characters of a text that are searched as its beginning
 
 Item = Annotated[str, Field(max_length=MAX_ITEM, min_length=1)]
 Items = Annotated[list[Item], Field(max_length=MAX_ITEMS)]
@@ -69,10 +70,14 @@ class Content(BaseModel):
         """`parse` for bytes that were parsed before: that they are canonical is known."""
         return cls.model_validate_json(data)
 
-    def index_text(self) -> tuple[str, str]:
-        """(title, everything else that is searched): what the full-text table of the record's tier holds."""
+    def index_text(self) -> tuple[str, str, str]:
+        """(title, how the text begins, the whole text): what the full-text table of the record's tier holds.
+
+        A text says first what it is about, so its beginning is searched as a column of its own as well.
+        """
         parts = [self.body, *self.besides_body(), " ".join(self.tags), self.key, self.source]
-        return self.title, "\n".join(part for part in parts if part)
+        text = "\n".join(part for part in parts if part)
+        return self.title, text[:LEAD], text
 
     def besides_body(self) -> list[str]:
         """What else a record says, beside its title, its body and its names."""

@@ -147,16 +147,21 @@ def _put_record(conn: sqlite3.Connection, change: PutRecord, content: Content | 
 
 
 def put_words(conn: sqlite3.Connection, label: Label, seq: int, content: Content) -> None:
-    sql = f"INSERT INTO {WORDS[label]} (rowid, title, text) VALUES (?, ?, ?)"
+    sql = f"INSERT INTO {WORDS[label]} (rowid, title, lead, text) VALUES (?, ?, ?, ?)"
     conn.execute(sql, (seq, *content.index_text()))
 
 
 def take_words(conn: sqlite3.Connection, label: Label, seq: int, content: Content) -> None:
     """A contentless table forgets a row only when told what it held."""
     table = WORDS[label]
-    conn.execute(
-        f"INSERT INTO {table} ({table}, rowid, title, text) VALUES ('delete', ?, ?, ?)", (seq, *content.index_text())
-    )
+    sql = f"INSERT INTO {table} ({table}, rowid, title, lead, text) VALUES ('delete', ?, ?, ?, ?)"
+    conn.execute(sql, (seq, *content.index_text()))
+
+
+def fill_words(conn: sqlite3.Connection) -> None:
+    """The words of all records, into tables that hold none."""
+    for row in conn.execute(QUERIES["contents_of_records"]).fetchall():
+        put_words(conn, Label(row["label"]), row["seq"], Content.parse(row["content"]))
 
 
 def _erase(conn: sqlite3.Connection, record: str) -> None:

@@ -40,6 +40,9 @@ INSERT INTO contents (seq, salt, content, fingerprint) VALUES (?, ?, ?, ?);
 -- name: content
 SELECT salt, content, fingerprint FROM contents WHERE seq = ?;
 
+-- name: contents_of_records
+SELECT r.seq, r.label, c.content FROM records r JOIN contents c ON c.seq = r.seq WHERE r.erased = 0 ORDER BY r.seq;
+
 -- name: erase_content
 DELETE FROM contents WHERE seq = ?;
 

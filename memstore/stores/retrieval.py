@@ -20,9 +20,13 @@ from memstore.stores.sql import QUERIES
 
 MAX_TERMS = 64
 END_OF_LOG = 2**62
-# A record is mostly looked for by what its title says: at 8, each of 98 decisions is in the first five for its title.
-TITLE_WEIGHT = 8.0
+# How much a word in the title, in the beginning of the text, and in the text counts (ADR 0017).
+WEIGHTS = "8.0, 4.0, 1.0"
 _WORD = re.compile(r"\w+")
+# What somebody gave a name to: foo.bar, foo_bar, fooBar, HTTPError, ERR, x86, 484.
+_IDENTIFIER = re.compile(
+    r"\w+(?:\.\w+)+|\w*_\w*|\b[A-Za-z]*[a-z][A-Z]\w*|\b[A-Z]{2,}\w*|\b(?=\w*\d)(?=\w*[A-Za-z])\w+|\b\d{3,}\b"
+)
 
 
 _BEST = (
@@ -44,9 +48,13 @@ class _Where:
 
 
 def match_expression(query: str) -> str:
-    """The words of a query as FTS5 strings joined by OR; "" if it has none."""
-    words = dict.fromkeys(word.lower() for word in _WORD.findall(query))
-    return " OR ".join(f'"{word}"' for word in list(words)[:MAX_TERMS])
+    """The words of a query as FTS5 strings joined by OR; "" if it has none.
+
+    What looks like an identifier stands twice, which counts it twice: who names one wants it, among all other words.
+    """
+    words = list(dict.fromkeys(word.lower() for word in _WORD.findall(query)))[:MAX_TERMS]
+    named = dict.fromkeys(word.lower() for word in _IDENTIFIER.findall(query) if _WORD.search(word))
+    return " OR ".join(f'"{word}"' for word in [*words, *list(named)[:MAX_TERMS]])
 
 
 _ALIVE = (
@@ -170,7 +178,7 @@ class RetrievalTables:
         """(position, score) of a tier's best matches, whatever became of them."""
         words = WORDS[label]
         sql = (
-            f"SELECT rowid, -rank FROM {words} WHERE {words} MATCH ? AND rank MATCH 'bm25({TITLE_WEIGHT}, 1.0)'"
+            f"SELECT rowid, -rank FROM {words} WHERE {words} MATCH ? AND rank MATCH 'bm25({WEIGHTS})'"
             " ORDER BY rank LIMIT ?"
         )
         found = self._memo.get(
@@ -184,7 +192,7 @@ class RetrievalTables:
         fallen, values = _fallen(wanted, Share.FALLEN)
         replaced, left_out = ("0", ()) if wanted.include_superseded else (_REPLACED, (_position(wanted),))
         sql = (
-            f"WITH odd AS MATERIALIZED (SELECT rowid AS seq, bm25({words}, {TITLE_WEIGHT}, 1.0) AS score FROM {words}"
+            f"WITH odd AS MATERIALIZED (SELECT rowid AS seq, bm25({words}, {WEIGHTS}) AS score FROM {words}"
             f" WHERE {words} MATCH ? AND +rowid IN (SELECT r.seq FROM records r INDEXED BY records_odd"
             f" WHERE r.label = ? AND {_ODD})),"
             f" found AS MATERIALIZED (SELECT r.seq, r.id, odd.score, {replaced} AS replaced, {fallen} AS fallen"
@@ -207,7 +215,7 @@ class RetrievalTables:
         # CROSS JOIN: full text first. Left to itself, the planner goes through the records and matches each by itself.
         sql = (
             f"WITH found AS MATERIALIZED (SELECT r.seq, r.id, {fallen} AS fallen,"
-            f" bm25({words}, {TITLE_WEIGHT}, 1.0) AS score FROM {words} CROSS JOIN records r ON r.seq = {words}.rowid"
+            f" bm25({words}, {WEIGHTS}) AS score FROM {words} CROSS JOIN records r ON r.seq = {words}.rowid"
             f" WHERE {words} MATCH ? AND {' AND '.join(where.conditions)})"
             f" {_BEST.format(0)} UNION ALL {_BEST.format(1)} ORDER BY fallen, score, id"
         )

@@ -29,3 +29,13 @@ CREATE INDEX records_neighbours ON records (scope, label, task, seq);
 -- The records that may have fallen or may fall by themselves: few, and counted apart from the many that stand.
 CREATE INDEX records_odd ON records (label, seq) WHERE (revoked = 1 OR suspect = 1 OR superseded_by IS NOT NULL
     OR expires_at IS NOT NULL OR kind = 'hypothesis');
+
+-- A text says first what it is about: its beginning is a column of its own. Filled again from the contents.
+DROP TABLE words_trusted;
+CREATE VIRTUAL TABLE words_trusted USING fts5(title, lead, text, content='', tokenize='porter unicode61 remove_diacritics 2');
+DROP TABLE words_attributed;
+CREATE VIRTUAL TABLE words_attributed USING fts5(title, lead, text, content='', tokenize='porter unicode61 remove_diacritics 2');
+DROP TABLE words_tainted;
+CREATE VIRTUAL TABLE words_tainted USING fts5(title, lead, text, content='', tokenize='porter unicode61 remove_diacritics 2');
+DROP TABLE words_untrusted;
+CREATE VIRTUAL TABLE words_untrusted USING fts5(title, lead, text, content='', tokenize='porter unicode61 remove_diacritics 2');
