@@ -7,6 +7,7 @@ that a crash frees; a text is embedded outside any transaction and stored only i
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import threading
@@ -229,15 +230,18 @@ class Drainer:
         self._woken.set()
         with self._starting:
             if self._thread is None:
+                # A daemon, so that a store nobody closed holds no process up; and closed before the interpreter goes.
                 self._thread = threading.Thread(target=self._run, name="memstore-drainer", daemon=True)
+                atexit.register(self.close)
                 self._thread.start()
 
     def close(self) -> None:
         """Stop after the text that is being embedded."""
         self._closed.set()
         self._woken.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
+        if self._thread is not None:
             self._thread.join()
+        atexit.unregister(self.close)
 
     def _run(self) -> None:
         while not self._closed.is_set():

@@ -17,7 +17,12 @@ MOST_PASSAGES = 128
 # Raised whenever the passages of the same content change: vectors of other passages are other vectors.
 RECIPE = "passages-1"
 
-_ENDS = (re.compile(r"\n\s*\n"), re.compile(r"(?<=[.!?;:])\s+|\n"), re.compile(r"\s+"))
+# Where a piece may end, the best place first, and how much of it has to be there by then.
+_ENDS = (
+    (re.compile(r"\n\s*\n"), PASSAGE // 4),
+    (re.compile(r"(?<=[.!?;:])\s+|\n"), PASSAGE // 2),
+    (re.compile(r"\s+"), PASSAGE // 2),
+)
 _WORD = re.compile(r"\w+")
 
 
@@ -41,10 +46,10 @@ def pieces(text: str) -> list[str]:
 
 
 def _end(text: str, start: int) -> int:
-    """Where a piece that begins at `start` ends: the last good place in its second half, or as far as it may go."""
+    """Where a piece that begins at `start` ends: at the last place of the best sort there is, or as far as it may go."""
     window = text[start : start + PASSAGE]
-    for ends in _ENDS:
-        places = [match.end() for match in ends.finditer(window, PASSAGE // 2)]
+    for ends, least in _ENDS:
+        places = [match.end() for match in ends.finditer(window, least)]
         if places:
             return start + places[-1]
     return start + PASSAGE
@@ -75,6 +80,10 @@ def _words(text: str) -> set[str]:
 
 def _first(piece: str, wanted: set[str], most: int) -> int:
     """Where the excerpt begins: so that most of the words that were asked for stand in it."""
-    places = [match.start() for match in _WORD.finditer(piece) if match[0].lower() in wanted]
-    best = max(places, key=lambda start: sum(start <= place < start + most for place in places), default=0)
+    places = [(match.start(), match[0].lower()) for match in _WORD.finditer(piece) if match[0].lower() in wanted]
+
+    def held(start: int) -> int:
+        return len({word for place, word in places if start <= place < start + most - most // 8})
+
+    best = max([0, *(place for place, _ in places)], key=held)
     return piece.rfind(" ", 0, max(0, best - most // 8)) + 1
