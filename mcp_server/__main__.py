@@ -1,4 +1,4 @@
-"""`python -m mcp_server --agent NAME [--store DIR] [--scope S]`: the stdio server beside one agent.
+"""`python -m mcp_server --agent NAME [--store DIR] [--scope S] …`: the stdio server beside one agent.
 
 It ends with status 0 when stdin closes, 130 when interrupted; a store that cannot be opened is said on stderr, with the
 exit status of the error's family.
@@ -17,10 +17,17 @@ from memstore.errors import MemStoreError
 INTERRUPTED = 130
 
 
-def serve_stdio(*, agent: str, store: str | Path | None = None, scope: str = "") -> int:
+def serve_stdio(
+    *,
+    agent: str,
+    store: str | Path | None = None,
+    scope: str = "",
+    require_grant: bool = False,
+    lockdown: bool = False,
+) -> int:
     """Serve one client on stdin and stdout until it is gone; the exit status. Takes both streams of the process."""
     try:
-        opened = of_stdio(agent=agent, store=store, scope=scope)
+        opened = of_stdio(agent=agent, store=store, scope=scope, require_grant=require_grant, lockdown=lockdown)
     except MemStoreError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_status
@@ -40,8 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--agent", required=True, metavar="NAME", help="the principal that calls; its key must be here")
     parser.add_argument("--store", metavar="DIR", help="the store's folder (default: MEMSTORE_STORE, else ./.memstore)")
     parser.add_argument("--scope", default="", metavar="S", help="the scope to work in (default: the agent's first)")
+    parser.add_argument("--require-grant", action="store_true", help="serve only in a context given to this agent")
+    parser.add_argument("--lockdown", action="store_true", help="open nothing that is quarantined")
     given = parser.parse_args(arguments)
-    return serve_stdio(agent=given.agent, store=given.store, scope=given.scope)
+    return serve_stdio(**vars(given))
 
 
 if __name__ == "__main__":

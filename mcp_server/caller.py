@@ -12,6 +12,13 @@ from memstore.config import open_store
 from memstore.service import MemStore
 
 
-def of_stdio(*, agent: str, store: str | Path | None = None, scope: str = "") -> MemStore:
+def of_stdio(
+    *,
+    agent: str,
+    store: str | Path | None = None,
+    scope: str = "",
+    require_grant: bool = False,
+    lockdown: bool = False,
+) -> MemStore:
     """The store as `agent` in a context of its own; raises `MemStoreError` where it cannot be opened."""
-    return open_store(store, agent=agent, scope=scope)
+    return open_store(store, agent=agent, scope=scope, require_grant=require_grant, lockdown=lockdown)

@@ -86,9 +86,24 @@ TOOLS = (
         shows_outside=True,
     ),
     Offer(
+        "memory_review",
+        "review",
+        "Say that you checked records you were shown whole (memory_get): endorse or dispute, up to 20 ids. A lead's "
+        "word raises what its workers wrote, and what you judged either way lowers your mark no more. needs: who must "
+        "agree yet.",
+        repeatable=True,
+    ),
+    Offer(
+        "memory_retract",
+        "retract",
+        "Withdraw a record for good. poisoned: what rests on it becomes suspect; wrong, outdated: flagged; leaked: "
+        "hidden everywhere. affected lists what changed; dry_run shows that first. Where you may not, it is a dispute.",
+    ),
+    Offer(
         "memory_history",
         "history",
-        "What happened, oldest first: in a task, in a session, or to a record (id).",
+        "What happened, oldest first: in a task, in a session, or to a record (id). view=disclosures: who was shown a "
+        "record, or what of_session was shown.",
         reads=True,
     ),
 )

@@ -215,11 +215,12 @@ def compromise(house: House, name: str, since: int) -> dict[str, Any]:
         if not 0 <= since < unit.log.head().size:
             raise InvalidInput("`since` is no position in the log", next_call="`history` shows positions as seq.")
         hit = [key for key in unit.registry.keys_of(name) if key.retired is None or key.retired >= since]
+        touched: set[int] = set()
         for key in hit:
             fields = {"principal": name, "action": KeyAction.COMPROMISED, "keyid": key.keyid, "since": since}
-            append(unit, house.key, operator, KeyChanged, fields)
-        affected = [state for state in unit.records.written_from(since) if state.revoked or state.suspect]
-    ids = [{"id": state.id, "status": str(state.status(0))} for state in affected]
+            touched |= set(append(unit, house.key, operator, KeyChanged, fields).affected)
+        affected = [unit.view.record(unit.records.id_at(seq)) for seq in sorted(touched)]
+        ids = [{"id": state.id, "status": str(state.status(unit.now))} for state in affected if state is not None]
     return {"name": name, "since": since, "keys": [key.keyid for key in hit], "affected": ids}
 
 
@@ -238,9 +239,12 @@ def add_tool(house: House, pattern: str, *, open_world: bool = False, max_ttl: i
     return fields
 
 
-def reset_context(house: House, name: str, scope: str) -> dict[str, Any]:
-    """Give a principal a fresh continuing context in a scope: its mark starts anew (T3)."""
-    operator = house.operator()
+def reset_context(house: House, name: str, scope: str, *, giver: Author | None = None) -> dict[str, Any]:
+    """Give a principal a fresh continuing context in a scope: its mark starts anew (T3).
+
+    `giver` is a person or a lead above it, in its own context; without one it is the operator.
+    """
+    operator = giver or house.operator()
     with house.store.write() as unit:
         if scope not in _principal(unit, name).scopes:
             raise NotFound("The principal has no such scope", code="unknown_scope", next_call="See `agent list`.")
@@ -255,7 +259,8 @@ def erase_content(house: House, record: str) -> dict[str, Any]:
         state = unit.view.record(record)
         if state is None:
             raise NotFound("There is no record of this id", code="unknown_id", next_call="Copy the id from an answer.")
-        if not state.erased:
+        # What was leaked is hidden and not destroyed yet.
+        if not state.erased or unit.contents.get(state.seq) is not None:
             append(unit, house.key, operator, Erased, {"record": record})
     house.store.forget_copies()
     gone = house.store.empty_write_ahead_log()

@@ -20,13 +20,15 @@ from memstore.admin import House, ignore_file, register_operator
 from memstore.core.statements import OPERATOR_NAME
 from memstore.embed.onnx import OnnxEmbedder
 from memstore.embedding import Embedding, Model
-from memstore.errors import InvalidInput, MemStoreError, StoreUnavailable
+from memstore.errors import InvalidInput, MemStoreError, NotFound, StoreUnavailable
+from memstore.grants import take
 from memstore.index.exact import ExactIndex
 from memstore.log import verify_head
 from memstore.ports import Embedder, Store, VectorIndex
 from memstore.service import MemStore
 from memstore.signing import STORE_KEY, Keyring, Signer, StoreKey
 from memstore.stores.sqlite import SqliteStore
+from memstore.write import Author
 
 DATABASE = "memstore.db"
 DRAIN_LOCK = "vectors.lock"
@@ -183,6 +185,8 @@ def open_store(
     agent: str,
     scope: str = "",
     continuing: bool = False,
+    require_grant: bool = False,
+    lockdown: bool = False,
     clock: Clock = system_clock,
     index: str = "exact",
     model: str | Embedder | None = None,
@@ -192,6 +196,9 @@ def open_store(
 
     `index` "chroma" keeps an approximate index of big tiers, which one process at a time may do; `model` is as
     `embedding_of` has it; `embeds_behind` embeds what waits on a thread, until the store is closed.
+
+    With `require_grant` the context is one that was given to the agent, or none (T3); with `lockdown` nothing that is
+    quarantined is opened.
     """
     house = open_house(store, clock=clock)
     launch = "c-" + b32encode(secrets.token_bytes(10)).decode().lower()
@@ -203,6 +210,8 @@ def open_store(
     with ExitStack() as refused:
         refused.callback(house.store.close)
         signer = house.signer(agent)
+        if require_grant:
+            launch = _granted(house, Author(signer, launch), scope)
         launch_of = continued if continuing else lambda _: launch
         memory = MemStore(
             house.store,
@@ -213,6 +222,15 @@ def open_store(
             scope=scope,
             launch_of=launch_of,
             embeds_behind=embeds_behind,
+            lockdown=lockdown,
         )
         refused.pop_all()
     return memory
+
+
+def _granted(house: House, author: Author, scope: str) -> str:
+    with house.store.read() as unit:
+        principal = unit.view.principal(author.name)
+    if principal is None:
+        raise NotFound("There is no such principal", code="unknown_principal", next_call="Run `memstore agent add`.")
+    return take(house.store, author, principal, scope or next(iter(principal.scopes), ""))

@@ -14,14 +14,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memstore.core.passages import RECIPE, passages
 from memstore.core.records import Content
 from memstore.errors import MemStoreError
-from memstore.ports import Embedder, Store, Unit
+from memstore.ports import Embedder, Store, VectorState
 
 if TYPE_CHECKING:
     from memstore.ports import Vector
@@ -40,6 +40,13 @@ class Question:
     words: str
     vector: Vector | None = None
     without: str = ""
+    generation: int = 0
+
+    def asked_of(self, state: VectorState) -> Question:
+        """The question to vectors as they are: without its own where the store's are of another model by now."""
+        if self.vector is None or self.generation == state.generation:
+            return self
+        return replace(self, vector=None, without="other_model")
 
 
 class Model:
@@ -90,11 +97,11 @@ class Embedding:
         if self._model is None or self.without or not words.strip():
             return Question(words, without=self.without)
         with self._store.read() as unit:
-            reason = self._unusable(unit)
-        if reason:
-            return Question(words, without=reason)
+            state = unit.vectors.state()
+        if state.model != self._model.name:
+            return Question(words, without="other_model" if state.model else "no_vectors")
         try:
-            return Question(words, self._model.question(words))
+            return Question(words, self._model.question(words), generation=state.generation)
         except MemStoreError as error:
             self._give_up(error)
             return Question(words, without=error.code)
@@ -102,13 +109,6 @@ class Embedding:
     def _give_up(self, error: MemStoreError) -> None:
         """Do without the model from now on: it costs the vectors, and is tried again by the next process."""
         self.without, self._refusal = error.code, error
-
-    def _unusable(self, unit: Unit) -> str:
-        """Why the store's vectors cannot be asked, as a code, or "". Where there are none, no model is loaded."""
-        state = unit.vectors.state()
-        if not state.model:
-            return "no_vectors"
-        return "" if self._model is not None and state.model == self._model.name else "other_model"
 
     @property
     def model(self) -> str:

@@ -6,29 +6,22 @@ shown is put on record first.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, assert_never
 
 from memstore.answers import Page
 from memstore.core.contexts import Extent
 from memstore.core.entries import Logged
-from memstore.core.statements import Recorded, SessionEnded, SessionStarted, parse_statement
+from memstore.core.labels import SignatureState
+from memstore.core.statements import Recorded, Retracted, Reviewed, SessionEnded, SessionStarted, parse_statement
 from memstore.cursors import decode_cursor, encode_cursor
+from memstore.disclosing import disclosures
 from memstore.errors import InternalError, InvalidInput
 from memstore.moments import Instant, Position, parse_moment
 from memstore.ports import Store, Unit
 from memstore.render import Answer, Budget, timestamp
 from memstore.requests import HistoryRequest
-from memstore.serving import (
-    Caller,
-    Served,
-    disclosed,
-    is_signed_by,
-    look_up,
-    mark_label,
-    readable,
-    resolve,
-    signing_key,
-)
+from memstore.serving import Caller, Served, disclosed, look_up, mark_label, readable, resolve
+from memstore.verifying import signature_state
 
 END_OF_LOG = 2**62
 
@@ -42,7 +35,13 @@ def history(store: Store, caller: Caller, request: HistoryRequest) -> Answer:
         after, before = _bounds(unit, request)
         if request.cursor:
             after = max(after, _position(request.cursor, told))
-        events, last = _events(unit, caller, request, page, after, before)
+        match request.view:
+            case "timeline":
+                events, last = _events(unit, caller, request, page, after, before)
+            case "disclosures":
+                events, last = disclosures(unit, caller, request, page, after)
+            case _:
+                assert_never(request.view)
         next_cursor = encode_cursor(told, "timeline", [last.to_bytes(5, "big")]) if last is not None else ""
         return Answer({"events": events, "next_cursor": next_cursor}, page.lowest), page
 
@@ -119,6 +118,12 @@ def _event(unit: Unit, caller: Caller, seq: int) -> tuple[dict[str, Any], Served
             return {**event, "event": "session_ended", "id": statement.session, "outcome": str(statement.outcome)}, None
         case Recorded():
             return _recorded(unit, caller, seq, event)
+        case Reviewed():
+            told = {"id": statement.record, "verdict": str(statement.verdict), "method": str(statement.method)}
+            return {**event, "event": "reviewed", **told}, None
+        case Retracted():
+            told = {"id": statement.record, "reason": str(statement.reason), "replacement": statement.replacement}
+            return {**event, "event": "retracted", **told}, None
         case _:
             return {**event, "event": statement.noun}, None
 
@@ -126,8 +131,7 @@ def _event(unit: Unit, caller: Caller, seq: int) -> tuple[dict[str, Any], Served
 def _may_be_told(unit: Unit, caller: Caller, logged: Logged, statement: SessionStarted) -> bool:
     """Whether reading a session's task lowers nothing: an agent phrased it, perhaps as the outside said (T11)."""
     key = unit.registry.key(logged.entry.keyid)
-    key = signing_key(unit, logged, statement.author)
-    signed = key is not None and is_signed_by(key, logged)
+    signed = signature_state(unit, logged, statement.author) is SignatureState.VALID
     stands = signed and key is not None and key.stands_at(logged.entry.seq)
     return stands and logged.entry.verdict.label >= readable(unit, caller)
 

@@ -27,6 +27,7 @@ MEBI = 1024 * 1024
 MOST_WAL_BYTES = 64 * MEBI
 LEAST_FREE_BYTES = 100 * MEBI
 MICROS = 1_000_000
+MOST_WAITING = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ def stats(store: Store, *, plans: bool = False) -> dict[str, Any]:
         head, rows, sizes = unit.log.head(), unit.counts.rows(), unit.counts.sizes()
         counted, state = unit.counts.records(), unit.vectors.state()
         tiers = unit.vectors.counted() if plans else []
+        waiting = len(unit.reviews.waiting("", MOST_WAITING))
     by: dict[str, Counter[str]] = {"kind": Counter(), "label": Counter(), "status": Counter()}
     total = quarantined = 0
     for group in counted:
@@ -78,7 +80,11 @@ def stats(store: Store, *, plans: bool = False) -> dict[str, Any]:
         "open_sessions": rows["open_sessions"],
         "bytes_on_disk": sizes.database + sizes.write_ahead_log,
         "pending_vectors": rows["unembedded"],
-        "reviews_waiting": 0,
+        "tainted_share": round(rows["tainted"] / total, 4) if total else 0.0,
+        "admitted": rows["admitted"],
+        "reviews": rows["reviews"],
+        "retractions": rows["retractions"],
+        "reviews_waiting": waiting,
         **({"vectors": planned} if plans else {}),
     }
 

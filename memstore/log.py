@@ -14,11 +14,12 @@ from typing import Any, Self
 
 from memstore.core.contexts import Disclosure
 from memstore.core.entries import Logged, leaf_of
-from memstore.core.fold import CompromiseKey, fold, judge_entry
+from memstore.core.fold import fold, judge_entry
 from memstore.core.merkle import consistency_proof, inclusion_proof, root_of, verify_consistency, verify_inclusion
 from memstore.core.notes import Checkpoint, verify_checkpoint
 from memstore.core.policy import Allowed, KeyState, may_author
 from memstore.core.records import Content, content_digest
+from memstore.core.reviews import permitted
 from memstore.core.statements import (
     OPERATOR_NAME,
     Erased,
@@ -30,9 +31,9 @@ from memstore.core.statements import (
 )
 from memstore.errors import IntegrityError, MemStoreError, NotFound
 from memstore.ports import Head, Store, Unit
-from memstore.relabel import relabel_from
-from memstore.serving import is_signed_by, signing_key
+from memstore.relabel import carry_out
 from memstore.signing import origin_of_store, store_id
+from memstore.verifying import is_signed_by, signing_key
 
 Progress = Callable[[int, int], None]
 MOST_PROBLEMS = 50
@@ -294,10 +295,7 @@ def replay(unit: Unit, *, signatures: _Signatures | None = None, progress: Progr
             yield Problem(entry.seq, "bad_disclosures", "what its context was shown is not what the entry commits to")
         stored = unit.contents.get(entry.seq) if isinstance(statement, Recorded) else None
         content = Content.parse(stored.content) if stored else None
-        for change in fold(entry, statement, moment.view):
-            moment.apply(change, content)
-            if isinstance(change, CompromiseKey):
-                relabel_from(moment, change.since)
+        carry_out(moment, fold(entry, statement, moment.view), content)
         if signatures is not None:
             # After the fold: the first statement registers the key that signs it.
             signatures.check(moment, logged, statement.author)
@@ -310,7 +308,8 @@ def _was_allowed(moment: Unit, seq: int, statement: Statement) -> bool:
     if seq == 0:
         return isinstance(statement, PrincipalRegistered) and statement.name == statement.author == OPERATOR_NAME
     author = moment.view.principal(statement.author)
-    return author is not None and isinstance(may_author(statement, author), Allowed)
+    decisions = (may_author(statement, author), permitted(statement, moment.view, moment.now)) if author else ()
+    return bool(decisions) and all(isinstance(decision, Allowed) for decision in decisions)
 
 
 def _replay_until(unit: Unit, disclosures: list[tuple[str, Disclosure]], at: int, position: int) -> int:

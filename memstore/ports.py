@@ -6,7 +6,7 @@ it lands together or not at all. An adapter implements these and passes their co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from memstore.core.contexts import Disclosure
 from memstore.core.entries import Logged
-from memstore.core.fold import Change, RecordState, SessionState, View
+from memstore.core.fold import Change
 from memstore.core.labels import Label, Source, Status
 from memstore.core.merkle import Frontier
-from memstore.core.policy import KeyState, Principal, Tool
+from memstore.core.policy import Carry, KeyState, Principal, Tool
 from memstore.core.records import Content
+from memstore.core.state import GrantState, RecordState, SessionState, View
+from memstore.core.statements import Stance
+from memstore.core.trust import Standing, Web
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,14 +113,6 @@ class Matches:
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbours:
-    """The records that stand next to one in its task, in its tier: positions, None where there is none."""
-
-    before: int | None
-    after: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class VectorState:
     """What the store's vectors are: model ("" before the first), precision, and how far they have come.
 
@@ -148,6 +143,39 @@ class VectorCount:
     label: Label
     records: int
     vectors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The record at position `claimant` would replace (`supersedes`) or close (`answers`) the record `target`."""
+
+    how: str
+    target: str
+    claimant: int
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A review that stands, and what it can carry."""
+
+    seq: int
+    author: str
+    launch: str
+    stance: Stance
+    carry: Carry
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosed:
+    """One disclosure as it is stored: to whom, of what, when, and how it stood then."""
+
+    position: int
+    at: int
+    record: str
+    principal: str
+    label: int
+    extent: int
+    stale: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,9 +258,37 @@ class DisclosureLog(Protocol):
     def disclose(self, launch: str, disclosures: list[Disclosure]) -> None: ...
     def unseen(self, launch: str, disclosures: list[Disclosure]) -> list[Disclosure]: ...
     def shown_to(self, launch: str) -> Iterator[Source]: ...
-    def remark(self, records: list[int]) -> None: ...
     def replayed(self) -> Iterator[tuple[str, Disclosure]]: ...
     def replay(self, launch: str, disclosure: Disclosure) -> None: ...
+
+
+class Trust(Protocol):
+    """What rests on what: how far a change reaches, what judging that takes, and what follows."""
+
+    def reach(self, seqs: Iterable[int]) -> list[int]: ...
+    def declared_by(self, seqs: Iterable[int]) -> list[int]: ...
+    def web(self, seqs: list[int]) -> Web: ...
+    def put_standing(self, seq: int, standing: Standing) -> None: ...
+    def remark(self, seqs: Iterable[int], launches: Iterable[str] = ()) -> None: ...
+    def flag_revisit(self, seqs: Iterable[int]) -> None: ...
+    def flag_contingent(self, seqs: Iterable[int]) -> set[int]: ...
+    def claims(self, seqs: Iterable[int]) -> list[Claim]: ...
+    def settle_claim(self, how: str, record: str, by: int | None) -> bool: ...
+
+
+class Reviews(Protocol):
+    """Reviews, retractions and grants by what they are about."""
+
+    def standing(self, record: str) -> list[Review]: ...
+    def disputed_up_to(self, record: str) -> int: ...
+    def rivals(self, seq: int, record: str) -> list[str]: ...
+    def readers(self, seq: int) -> list[Disclosed]: ...
+    def shown_in(self, launch: str) -> list[Disclosed]: ...
+    def of_task(self, scope: str, task: str, most: int) -> list[str]: ...
+    def waiting(self, scope: str, most: int) -> list[str]: ...
+    def touched_by_key(self, keyid: str, since: int) -> list[int]: ...
+    def record_affected(self, act: int, seqs: Iterable[int]) -> None: ...
+    def grants(self, principal: str = "") -> list[tuple[GrantState, bool]]: ...
 
 
 class Retrieval(Protocol):
@@ -243,7 +299,6 @@ class Retrieval(Protocol):
     def matched(self, query: str, records: Sequence[int], *, label: Label) -> set[int]: ...
     def allowed(self, records: Sequence[int], wanted: Filter, *, label: Label, share: Share) -> dict[int, str]: ...
     def narrowed(self, wanted: Filter, *, label: Label, share: Share, most: int) -> list[int] | None: ...
-    def neighbours(self, records: Sequence[int]) -> dict[int, Neighbours]: ...
     def timeline(
         self, scope: str, *, task: str, session: str, record: str, after: int, before: int, most: int
     ) -> list[int]: ...
@@ -310,6 +365,10 @@ class Unit(Protocol):
     def records(self) -> Records: ...
     @property
     def disclosures(self) -> DisclosureLog: ...
+    @property
+    def trust(self) -> Trust: ...
+    @property
+    def reviews(self) -> Reviews: ...
     @property
     def retrieval(self) -> Retrieval: ...
     @property

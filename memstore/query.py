@@ -65,12 +65,13 @@ def search(
     def look(unit: Unit) -> tuple[Answer, Page]:
         page = Page(Budget(request.max_tokens - FRAME_TOKENS - tokens(request.cursor)))
         wanted = _filter(unit, caller, request)
+        asked = question.asked_of(unit.vectors.state())
         # Judged at the time that the query looks back to.
         moment = unit if wanted.before is None else unit.at(wanted.now)
-        run = _Search(Giver(moment, key, caller, page, unit.now), request, wanted, cursor, question, index)
+        run = _Search(Giver(moment, key, caller, page, unit.now), request, wanted, cursor, asked, index)
         sections = {name: run.section(name) for name in SECTIONS}
         answer = {name: _as_answer(section, told, cursor) for name, section in sections.items()}
-        return Answer({**answer, "mark": "", "note": _note(sections, request, caller, question)}, page.lowest), page
+        return Answer({**answer, "mark": "", "note": _note(sections, request, caller, asked)}, page.lowest), page
 
     answer, mark = disclosed(store, caller, look)
     answer["mark"] = mark_label(caller, mark)

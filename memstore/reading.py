@@ -7,17 +7,15 @@ look alike (T13).
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from memstore.answers import Giver, Page
 from memstore.core.contexts import Extent
-from memstore.core.statements import ID_PATTERN
 from memstore.errors import InvalidInput, NotFound
 from memstore.ports import Store, Unit
 from memstore.render import Answer, Budget, Opened, cut, hit, listing, opened, opened_text, tokens
 from memstore.requests import GetRequest, OpenRequest
-from memstore.serving import Caller, Served, disclosed, look_up, mark_label, resolve
+from memstore.serving import Caller, Served, disclosed, look_up, mark_label, resolve, sayable
 from memstore.signing import StoreKey
 
 WARNING = (
@@ -25,7 +23,6 @@ WARNING = (
     "this context is labelled by the mark."
 )
 LEAST = 40  # tokens that an id takes of an answer where nothing else of the record fits
-_SAYABLE = re.compile(ID_PATTERN + r"|^key:[\w.:/-]{1,200}$")
 
 
 def get(store: Store, key: StoreKey, caller: Caller, request: GetRequest) -> Answer:
@@ -42,7 +39,7 @@ def get(store: Store, key: StoreKey, caller: Caller, request: GetRequest) -> Ans
         for asked in dict.fromkeys(request.ids):
             served = look_up(unit, resolve(unit, caller, asked), caller.scope)
             if served is None:
-                missing.append(asked if _SAYABLE.match(asked) else "malformed")
+                missing.append(sayable(asked))
                 page.budget.take(missing[-1])
             elif served.reasons:
                 entry = giver.entry(served, listed=request.detail == "ids")

@@ -7,14 +7,16 @@ the outside is a disclosure too, because whoever observes it has read it (T2).
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 from memstore.core.contexts import Disclosure, Extent
-from memstore.core.fold import RecordState, SessionState, judge_entry
-from memstore.core.labels import Label, SignatureState, Source, Status, Verdict
+from memstore.core.fold import judge_entry
+from memstore.core.labels import Label, SignatureState, Status, Verdict
 from memstore.core.policy import Tool, is_outside, kind_bound
 from memstore.core.records import MAX_DATA_BYTES, Content, check_kind, ids_among, origin_of
+from memstore.core.state import RecordState, SessionState
 from memstore.core.statements import Kind, Origin, Recorded, Verification
 from memstore.errors import Conflict, InvalidInput, NotFound
 from memstore.moments import Instant, Position, parse_moment
@@ -90,9 +92,9 @@ def _draft(unit: Unit, caller: Caller, request: WriteRequest, task: str) -> Draf
         "session": session.id if session else "",
         "origin": Origin.AGENT,
         "verification": verification,
-        "derived_from": _known(unit, caller, request.derived_from, "derived_from"),
-        "evidence": _known(unit, caller, ids_among(request.evidence), "evidence"),
-        "conditions": _known(unit, caller, ids_among(request.conditions), "conditions"),
+        "derived_from": known_records(unit, caller, request.derived_from, "derived_from"),
+        "evidence": known_records(unit, caller, ids_among(request.evidence), "evidence"),
+        "conditions": known_records(unit, caller, ids_among(request.conditions), "conditions"),
         "supersedes": _superseded(unit, caller, request.supersedes, kind),
         "answers": _answered(unit, caller, request.answers),
     }
@@ -138,7 +140,7 @@ def _session_over() -> Conflict:
     return Conflict("The session is over", code="session_over", next_call="Call session_start for a new one.")
 
 
-def _known(unit: Unit, caller: Caller, ids: list[str], field: str) -> list[str]:
+def known_records(unit: Unit, caller: Caller, ids: list[str], field: str) -> list[str]:
     """The ids as records of this scope; unknown and forbidden look alike (T13)."""
     return [_record(unit, caller, asked, field).id for asked in dict.fromkeys(ids)]
 
@@ -300,7 +302,7 @@ def _fetched_at(unit: Unit, text: str) -> int:
 
 
 def _disclose_own(unit: Unit, caller: Caller, state: RecordState) -> None:
-    source = Source(state.id, state.label, state.status(unit.now))
+    source = state.source(unit.now)
     ensure_context(unit, caller)
     disclosure = Disclosure(state.seq, unit.log.head().size, unit.now, source, Extent.FULL)
     unit.disclosures.disclose(caller.launch, [disclosure])
@@ -328,15 +330,13 @@ def _answer(unit: Unit, written: Written, status: str, note: str) -> Answer:
 
 
 def _stored(unit: Unit, state: RecordState, status: str) -> Answer:
-    """The answer for a record that was there already: as it was logged, with its label of today."""
-    logged = unit.log.entry(state.seq)
-    because = logged.entry.verdict.because if logged else ()
+    """The answer for a record that was there already, with its label of today and why."""
     return Answer(
         {
             "id": state.id,
             "status": status,
             "label": str(state.label),
-            "because": [cause.as_dict() for cause in because],
+            "because": json.loads(state.because),
             "seq": state.seq,
             "note": "You wrote this already; nothing was stored twice.",
         }

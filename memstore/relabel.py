@@ -1,73 +1,183 @@
-"""Labels computed again, after the log said something about the past (DESIGN T1, T5).
+"""What follows from an act for what is there already: labels, standing, marks and claims (DESIGN T1, T5-T8).
 
-A label is a pure function of the log and the disclosures, so recomputing is replaying the judgement over the records in
-order; every source stands before what rests on it. What rests on a fallen record, declared or shown, is suspect.
+A label is a pure function of the log and the disclosures, so an act about the past (a review, a retraction, a stolen
+key) has its whole reach judged again, within the transaction of the act: nothing that races with it comes out good.
+What the act does not reach stays as it is and is not looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable
 
-from memstore.core.fold import RecordState
-from memstore.core.labels import FALLEN, NO_MARK, RESTING, Mark, Source, Verdict, judge
+from memstore.core.fold import REVISITED, Change, CompromiseKey
+from memstore.core.labels import Label, as_text
+from memstore.core.policy import Allowed, may_supersede
 from memstore.core.records import Content
-from memstore.core.statements import OBSERVED, Recorded, parse_statement
+from memstore.core.reviews import PutRetraction, PutReview, above
+from memstore.core.state import RecordState
+from memstore.core.statements import Kind, Stance, Withdrawal
+from memstore.core.trust import Standing, settle
 from memstore.errors import InternalError
-from memstore.ports import Unit
+from memstore.ports import Claim, Unit
 
 
-@dataclass(slots=True)
-class _Walk:
-    """A context's disclosures as far as they have been walked, and what they amount to."""
-
-    rest: Iterator[Source]
-    shown: int = 0
-    mark: Mark = NO_MARK
-
-    def to(self, shown: int) -> None:
-        """Take in the disclosures up to number `shown`; a context's records come in the order of theirs."""
-        while self.shown < shown:
-            source = next(self.rest)
-            self.shown += 1
-            self.mark = self.mark.after(source)
-
-
-def relabel_from(unit: Unit, since: int) -> list[str]:
-    """Judge every record from position `since` on again; the ids of those whose label or standing changed."""
-    walks: dict[str, _Walk] = {}
-    changed: dict[int, str] = {}
-    touched: list[int] = []
-    for state in unit.records.written_from(since):
-        walk = walks.setdefault(state.launch, _Walk(unit.disclosures.shown_to(state.launch)))
-        walk.to(state.shown)
-        verdict, suspect = _judged_again(unit, state, walk)
-        if state.revoked:
-            touched.append(state.seq)
-        if verdict.label is not state.label or suspect != state.suspect:
-            stored = unit.contents.get(state.seq)
-            content = Content.parse(stored.content) if stored else None
-            unit.records.relabel(state, verdict.label, suspect=suspect, content=content)
-            changed[state.seq] = state.id
-    unit.disclosures.remark([*changed, *touched])
-    return list(changed.values())
+def carry_out(unit: Unit, changes: Iterable[Change], content: Content | None) -> list[int]:
+    """Apply what a statement changes, and all that follows; the positions of the records that it touched, in order."""
+    touched: set[int] = set()
+    for change in changes:
+        match change:
+            case PutReview():
+                touched |= _reviewed(unit, change, content)
+            case PutRetraction():
+                touched |= _withdrawn(unit, change, content)
+            case CompromiseKey():
+                touched |= _stolen(unit, change, content)
+            case _:
+                unit.apply(change, content)
+    return sorted(touched)
 
 
-def _judged_again(unit: Unit, state: RecordState, walk: _Walk) -> tuple[Verdict, bool]:
-    logged = unit.log.entry(state.seq)
-    statement = parse_statement(logged.entry.payload_type, logged.payload) if logged else None
-    if logged is None or not isinstance(statement, Recorded):
-        raise InternalError("A record has no statement in the log", code="damaged", next_call="Run log verify.")
-    declared: list[Source | str] = []
-    for source_id in dict.fromkeys([*statement.derived_from, *statement.evidence]):
-        declared.append(unit.view.source(source_id) or source_id)
-    author = unit.view.principal(statement.author)
-    has_mark = bool(author and author.has_mark)
-    verdict = judge(
-        bounds=[cause for cause in logged.entry.verdict.because if cause.code not in RESTING],
-        declared=declared,
-        mark=walk.mark if has_mark else NO_MARK,
-        own_words=statement.kind not in OBSERVED,
+def _reviewed(unit: Unit, review: PutReview, content: Content | None) -> set[int]:
+    before = [one for one in unit.reviews.standing(review.record) if one.author == review.author]
+    unit.apply(review, content)
+    # T2: from here on it lowers the mark of who reviewed it no more.
+    unit.trust.remark([], [review.launch])
+    state = _state(unit, review.record)
+    changed: set[int] = set()
+    if before and before[0].stance is Stance.ENDORSE:
+        # Something may be taken away, and with it what leans on itself: the whole reach is judged from the bottom.
+        changed = _settled(unit, unit.trust.reach([state.seq]))
+    elif review.stance is Stance.ENDORSE:
+        # An endorsement that changes nothing at its record changes nothing anywhere.
+        web = unit.trust.web([state.seq])
+        if _differs(state, settle(web)[state.id]):
+            changed = _settled(unit, unit.trust.reach([state.seq]))
+    return changed
+
+
+def _withdrawn(unit: Unit, retraction: PutRetraction, content: Content | None) -> set[int]:
+    unit.apply(retraction, content)
+    state = _state(unit, retraction.record)
+    touched: set[int] = set()
+    if retraction.spreads:
+        touched = _settled(unit, unit.trust.reach([state.seq]))
+    elif retraction.reason in REVISITED:
+        touched = _flag_dependants(unit, retraction, state)
+    _settle_claims(unit, [state.seq])
+    if retraction.reason is not Withdrawal.DUPLICATE:
+        touched |= unit.trust.flag_contingent([state.seq])
+    touched.discard(state.seq)
+    unit.reviews.record_affected(retraction.seq, touched)
+    return touched
+
+
+def _stolen(unit: Unit, change: CompromiseKey, content: Content | None) -> set[int]:
+    hit = unit.reviews.touched_by_key(change.keyid, change.since)
+    unit.apply(change, content)
+    touched = _settled(unit, unit.trust.reach(hit)) | set(hit)
+    _settle_claims(unit, hit)
+    revoked = [seq for seq in hit if _state(unit, unit.records.id_at(seq)).revoked]
+    unit.trust.flag_contingent(revoked)
+    unit.reviews.record_affected(change.at, touched)
+    return touched
+
+
+def _flag_dependants(unit: Unit, retraction: PutRetraction, state: RecordState) -> set[int]:
+    """T5: what declares it, and what declares that, has to be looked at again.
+
+    T10: an act from below flags nothing above it, save an author's on what declares its own record.
+    """
+    flagged: set[int] = set()
+    frontier = [state.seq]
+    while frontier:
+        found = {seq for seq in unit.trust.declared_by(frontier) if seq not in flagged}
+        direct = frontier == [state.seq] and retraction.own
+        frontier = sorted(found if direct else {seq for seq in found if _label(unit, seq) <= retraction.label})
+        flagged |= set(frontier)
+    unit.trust.flag_revisit(flagged)
+    return flagged
+
+
+def _label(unit: Unit, seq: int) -> Label:
+    return _state(unit, unit.records.id_at(seq)).label
+
+
+def _settled(unit: Unit, seqs: list[int]) -> set[int]:
+    """Judge these records anew, all together; those whose label or standing is another now."""
+    web = unit.trust.web(seqs)
+    standings = settle(web)
+    # All are read before the first is written: a write makes the transaction read everything again.
+    before = [_state(unit, subject.id) for subject in web.subjects]
+    changed = {state.seq: state for state in before if _differs(state, standings[state.id])}
+    for state in changed.values():
+        _put(unit, state, standings[state.id])
+    unit.trust.remark(changed)
+    _settle_claims(unit, changed)
+    fallen = [subject.seq for subject in web.subjects if _fell(changed, subject.seq, standings[subject.id])]
+    unit.trust.flag_contingent(fallen)
+    return {seq for seq, state in changed.items() if _moved(state, standings[state.id])}
+
+
+def _moved(state: RecordState, standing: Standing) -> bool:
+    """Whether a reader sees the difference; the reasons may change where label and standing stay."""
+    return (state.label, state.suspect) != (standing.verdict.label, standing.suspect)
+
+
+def _fell(changed: dict[int, RecordState], seq: int, standing: Standing) -> bool:
+    return seq in changed and standing.suspect and not changed[seq].suspect
+
+
+def _differs(state: RecordState, standing: Standing) -> bool:
+    return (state.label, state.suspect, state.fell_at, state.admitted, state.because) != (
+        standing.verdict.label,
+        standing.suspect,
+        standing.fell_at,
+        standing.admitted,
+        as_text(standing.verdict.because),
     )
-    fallen = any(isinstance(s, Source) and s.status in FALLEN for s in declared)
-    return verdict, fallen or (has_mark and walk.mark.fallen)
+
+
+def _put(unit: Unit, state: RecordState, standing: Standing) -> None:
+    label = standing.verdict.label
+    if _moved(state, standing):
+        stored = unit.contents.get(state.seq) if label is not state.label and not state.erased else None
+        content = Content.of_store(stored.content) if stored else None
+        unit.records.relabel(state, label, suspect=standing.suspect, content=content)
+    unit.trust.put_standing(state.seq, standing)
+
+
+def _settle_claims(unit: Unit, seqs: Iterable[int]) -> None:
+    """T8, T10: what replaces and answers what, as labels and standing are now; the first that may, does."""
+    claims: defaultdict[tuple[str, str], list[Claim]] = defaultdict(list)
+    for claim in unit.trust.claims(seqs):
+        claims[claim.how, claim.target].append(claim)
+    for (how, target), made in claims.items():
+        old = _state(unit, target)
+        by = next((claim.claimant for claim in made if _holds(unit, claim, old)), None)
+        if unit.trust.settle_claim(how, target, by) and how == "supersedes" and by is not None:
+            unit.trust.flag_contingent([old.seq])
+
+
+def _holds(unit: Unit, claim: Claim, old: RecordState) -> bool:
+    new = _state(unit, unit.records.id_at(claim.claimant))
+    if new.suspect or new.revoked or new.retracted or new.scope != old.scope:
+        return False
+    if claim.how == "answers":
+        return old.kind is Kind.QUESTION and new.label >= old.label
+    author = unit.view.principal(new.author)
+    decision = author and may_supersede(
+        author=author,
+        old_author=old.author,
+        above=above(unit.view, author.name, old.author),
+        label=new.label,
+        old_label=old.label,
+    )
+    return isinstance(decision, Allowed)
+
+
+def _state(unit: Unit, record: str) -> RecordState:
+    found = unit.view.record(record)
+    if found is None:
+        raise InternalError("A record that an act names is not here", code="damaged", next_call="Run log verify.")
+    return found

@@ -141,12 +141,28 @@ class OpenRequest(Request):
     max_tokens: Tokens = 8000
 
 
+class ReviewRequest(Request):
+    verb = "review"
+    ids: Annotated[list[IdOrKey], Field(min_length=1, max_length=MAX_IDS)]
+    verdict: Literal["endorse", "dispute"]
+    method: Literal["inspected", "reproduced", "tested"] = "inspected"
+    evidence: Ids = []
+
+
+class RetractRequest(Request):
+    verb = "retract"
+    id: Annotated[str, Field(min_length=1, max_length=210)]
+    reason: Literal["wrong", "outdated", "poisoned", "leaked", "duplicate"]
+    replacement: IdOrKey = ""
+    dry_run: bool = False
+
+
 class HistoryRequest(Request):
     verb = "history"
     id: IdOrKey = ""
     task: Task = ""
     of_session: IdOrKey = ""
-    view: Literal["timeline"] = "timeline"
+    view: Literal["timeline", "disclosures"] = "timeline"
     since: When = ""
     until: When = ""
     as_of: When = ""

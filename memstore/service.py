@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Concatenate, Self, TypeVar
 
-from memstore import history, importing, query, reading, recording, sessions
+from memstore import checking, grants, history, importing, query, queue, reading, recording, reviewing, sessions
 from memstore.embedding import Drainer, Embedding
 from memstore.errors import Conflict, Denied, InvalidInput
 from memstore.importing import Line
@@ -25,6 +25,8 @@ from memstore.requests import (
     ObserveRequest,
     OpenRequest,
     Request,
+    RetractRequest,
+    ReviewRequest,
     SearchRequest,
     SessionEndRequest,
     SessionStartRequest,
@@ -82,12 +84,14 @@ class MemStore:
         index: VectorIndex,
         scope: str = "",
         launch_of: Callable[[str], str],
+        lockdown: bool = False,
         embeds_behind: bool = True,
     ) -> None:
-        """`launch_of` names the context in a scope; `scope` "" is the principal's first.
+        """`launch_of` names the context in a scope; `scope` "" is the principal's first; `lockdown` opens nothing.
 
         `embeds_behind` has a thread embed what waits while this is open; without it, `embedding.drain` is the caller's.
         """
+        self._lockdown = lockdown
         self._store = store
         self._key = key
         self._signer = signer
@@ -182,7 +186,23 @@ class MemStore:
     @verb(OpenRequest)
     def open(self, request: OpenRequest) -> Answer:
         """Quarantined bodies, datamarked: {entries[], warning, mark}; lowers the mark."""
+        if self._lockdown:
+            raise Denied(
+                "Nothing is opened here: this server runs locked down",
+                code="lockdown",
+                next_call="Fetch afresh what you need, or ask a person to look at it.",
+            )
         return reading.open_refs(self._store, self._key, self._renewed(), request)
+
+    @verb(ReviewRequest)
+    def review(self, request: ReviewRequest) -> Answer:
+        """Endorse or dispute records that this context was shown whole: {results[], mark, note}."""
+        return reviewing.review(self._store, self._key, self._renewed(), request)
+
+    @verb(RetractRequest)
+    def retract(self, request: RetractRequest) -> Answer:
+        """Withdraw a record for good: {id, status, affected[], note}."""
+        return reviewing.retract(self._store, self._key, self._renewed(), request)
 
     @verb(HistoryRequest)
     def history(self, request: HistoryRequest) -> Answer:
@@ -199,6 +219,22 @@ class MemStore:
     def session_end(self, request: SessionEndRequest) -> Answer:
         """End a session; its hypotheses expire: {expired[], kept[], problems[], note}."""
         return sessions.end(self._store, self._key, self._renewed(), request)
+
+    def check_typed(self, ids: list[str], contract: dict[str, Any]) -> Answer:
+        """As the checker `typed`: endorse what holds nothing but data of a contract of closed types."""
+        return checking.check_typed(self._store, self._key, self._renewed(), ids, contract)
+
+    def queue(self) -> Answer:
+        """What waits for a reviewer in this scope, and what each would raise: {waiting[], count, note}."""
+        return queue.queue(self._store, self._caller().scope)
+
+    def grant(self, name: str, **bounds: Any) -> dict[str, Any]:
+        """Give `name` one fresh context, bounded by `scopes`, `ceiling`, `ttl_seconds` and `depth` (T3)."""
+        return grants.give(self._store, self._key, self._caller().author, name, **bounds)
+
+    def revoke(self, grant: str) -> dict[str, Any]:
+        """Revoke a grant, and all that were given under it."""
+        return grants.revoke(self._store, self._key, self._caller().author, grant)
 
     def brief(self, session: str, max_tokens: int = 1500) -> Answer:
         """The brief of a session of this scope, as the resource `memstore://session/{id}/brief` gives it."""

@@ -8,29 +8,26 @@ and asks for another look where the store moved in between.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import lru_cache
 from typing import Protocol, TypeVar
 
 from memstore.core.contexts import Disclosure, Extent
-from memstore.core.entries import Entry, Logged, leaf_of
-from memstore.core.fold import RecordState, expiry_of
-from memstore.core.keys import verify_signature
 from memstore.core.labels import Label, Mark, SignatureState, Source, Status
-from memstore.core.policy import KeyState, Principal
-from memstore.core.records import Content, content_digest
+from memstore.core.policy import Principal
+from memstore.core.records import Content
+from memstore.core.state import RecordState
 from memstore.core.statements import (
+    ID_PATTERN,
     Kind,
     Recorded,
     Role,
-    parse_statement,
-    pre_authentication_encoding,
-    short_id,
 )
-from memstore.errors import Denied, IntegrityError, InternalError
-from memstore.ports import Store, StoredContent, Unit
+from memstore.errors import Denied, InternalError
+from memstore.ports import Store, Unit
+from memstore.verifying import verified
 from memstore.write import Author
 
 RETRIES = 8
@@ -125,7 +122,7 @@ class Served:
 
     @property
     def source(self) -> Source:
-        return Source(self.id, self.label, self.status)
+        return Source(self.id, self.label, self.status, fell_at=self.state.fell_at, admitted=self.state.admitted)
 
 
 def look_up(unit: Unit, record: str, scope: str, *, as_of: int | None = None) -> Served | None:
@@ -138,105 +135,46 @@ def look_up(unit: Unit, record: str, scope: str, *, as_of: int | None = None) ->
         return None
     if as_of is not None and state.superseded_by is not None and state.superseded_by >= as_of:
         state = replace(state, superseded_by=None)
-    statement, content, signature = _verified(unit, state)
+    statement, content, signature = verified(unit, state)
     author = unit.view.principal(state.author)
     return Served(
         state=state if statement else replace(state, label=Label.UNTRUSTED),
         status=state.status(unit.now),
         role=str(author.role) if author else "",
         signature=signature,
-        flags=_flags(state, author),
+        flags=_flags(unit, state, author),
         statement=statement,
         content=content,
         digest=hashlib.sha256(content.words()).hexdigest(),
     )
 
 
-def _flags(state: RecordState, author: Principal | None) -> tuple[str, ...]:
+def _flags(unit: Unit, state: RecordState, author: Principal | None) -> tuple[str, ...]:
     relayed = state.kind is Kind.INTENT and (author is None or author.role is not Role.HUMAN)
-    named = (("needs_revisit", state.needs_revisit), ("stale_inputs", state.stale_inputs), ("relayed", relayed))
+    named = (
+        ("needs_revisit", state.needs_revisit),
+        # T10: a dispute or a rival from below says nothing above it.
+        ("disputed", unit.reviews.disputed_up_to(state.id) >= state.label),
+        ("conflicting", _is_conflicting(unit, state)),
+        ("stale_inputs", state.stale_inputs),
+        ("admitted", state.admitted),
+        ("relayed", relayed),
+        ("unregistered_tool", state.unregistered),
+    )
     return tuple(name for name, holds in named if holds)
 
 
-_SIGNED = ("kind", "author", "scope", "task", "session", "launch", "verification", "origin")
-
-
-def _verified(unit: Unit, state: RecordState) -> tuple[Recorded | None, Content, SignatureState]:
-    """Statement and content of a record, and what is known of its signature; no statement where anything is off."""
-    broken = (None, Content(), SignatureState.INVALID)
-    logged, stored = unit.log.entry(state.seq), unit.contents.get(state.seq)
-    if logged is None or stored is None:
-        return broken
-    # 1. What was signed and hashed is what lies here.
-    key = unit.registry.key(logged.entry.keyid)
-    statement = authentic(logged, stored, key.public if key else b"")
-    if statement is None:
-        return broken
-    # 2. The signature is by a key of the author that stood at this position.
-    if signing_key(unit, logged, statement.author) is None:
-        return None, Content(), SignatureState.UNKNOWN_KEY
-    # 3. It is of this store and of this record, and the projection says what the statement says.
-    if key is None or statement.store != unit.log.head().store or short_id("m-", logged.entry.digest) != state.id:
-        return broken
-    if not _is_projected(unit, state, statement, logged.entry):
-        return broken
-    return statement, Content.parse_verified(stored.content), SignatureState.VALID
-
-
-@lru_cache(maxsize=2048)
-def authentic(logged: Logged, stored: StoredContent, public: bytes) -> Recorded | None:
-    """The statement of a record if entry, leaf, signature and content are of one piece: a function of their bytes.
-
-    So it is kept: what lies in the file is read each time, and where it is the same bytes, so is what they prove.
-    With `public` empty the signature is not looked at: nobody's key is known that might have made it.
-    """
-    # 1. The entry hashes to the leaf that the tree holds.
-    if leaf_of(logged.entry) != logged.leaf:
-        return None
-    try:
-        # 2. The statement is well formed, and the key signed it.
-        statement = parse_statement(logged.entry.payload_type, logged.payload)
-        if public:
-            verify_signature(public, logged.signature, _message(logged))
-        # 3. The content is what the statement commits to.
-        if not isinstance(statement, Recorded) or content_digest(stored.salt, stored.content) != statement.content:
-            return None
-        Content.parse(stored.content)
-    except IntegrityError:
-        return None
-    return statement
-
-
-def _is_projected(unit: Unit, state: RecordState, statement: Recorded, entry: Entry) -> bool:
-    """Whether the projection says what the log says, as far as one entry and its key can tell."""
-    key = unit.registry.key(entry.keyid)
-    void = key is not None and not key.stands_at(entry.seq)
-    return (
-        all(getattr(state, name) == getattr(statement, name) for name in _SIGNED)
-        and state.logged_at == entry.logged_at
-        and state.expires_at == expiry_of(statement, entry.logged_at)
-        and state.revoked == void
-        # A label falls when the log says something about the past; nothing here raises one.
-        and state.label <= entry.verdict.label
+def _is_conflicting(unit: Unit, state: RecordState) -> bool:
+    """T8: whether another that would replace it, or that it would replace, stands beside it at least as high."""
+    rivals = (unit.view.record(rival) for rival in unit.reviews.rivals(state.seq, state.id))
+    return any(
+        rival is not None
+        and rival.scope == state.scope
+        and rival.label >= state.label
+        and not rival.erased
+        and rival.status(unit.now) is Status.IN_FORCE
+        for rival in rivals
     )
-
-
-def signing_key(unit: Unit, logged: Logged, author: str) -> KeyState | None:
-    """The key that an entry names, if it was one of `author` at its position."""
-    key = unit.registry.key(logged.entry.keyid)
-    return key if key is not None and key.principal == author and key.in_use_at(logged.entry.seq) else None
-
-
-def is_signed_by(key: KeyState, logged: Logged) -> bool:
-    try:
-        verify_signature(key.public, logged.signature, _message(logged))
-    except IntegrityError:
-        return False
-    return True
-
-
-def _message(logged: Logged) -> bytes:
-    return pre_authentication_encoding(logged.entry.payload_type, logged.payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,11 +232,21 @@ def resolve(unit: Unit, caller: Caller, asked: str) -> str:
     return asked if name == asked else unit.records.named(caller.name, caller.scope, name)
 
 
+_SAYABLE = re.compile(ID_PATTERN + r"|^key:[\w.:/-]{1,200}$")
+
+
+def sayable(asked: str) -> str:
+    """What was asked for, if it has the form of an id or a name: nothing else of a call is repeated."""
+    return asked if _SAYABLE.match(asked) else "malformed"
+
+
 def _disclosure(unit: Unit, item: Shown) -> Disclosure:
     """As the record stands now, whatever moment the caller looked back to: that counts for what is written next."""
     state = unit.view.record(item.served.id)
     status = state.status(unit.now) if state else item.served.status
     source = Source(item.served.id, item.served.label, status)
+    if state is not None:
+        source = replace(source, fell_at=state.fell_at, admitted=state.admitted)
     return Disclosure(item.served.state.seq, unit.log.head().size, unit.now, source, item.extent)
 
 
@@ -308,10 +256,11 @@ def _moved(unit: Unit, served: Served) -> bool:
     if state is None or state.erased:
         return True
     before = served.state
-    return served.statement is not None and (state.label, state.suspect, state.revoked) != (
+    return served.statement is not None and (state.label, state.suspect, state.revoked, state.retracted) != (
         before.label,
         before.suspect,
         before.revoked,
+        before.retracted,
     )
 
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from memstore.core.entries import Entry, Logged, leaf_of
-from memstore.core.fold import CompromiseKey, fold, judge_entry
+from memstore.core.fold import fold, judge_entry
 from memstore.core.labels import SignatureState
 from memstore.core.policy import Allowed, Denied, Principal, may_author
 from memstore.core.records import SALT_BYTES, Content, content_digest
+from memstore.core.reviews import permitted
 from memstore.core.statements import (
     OPERATOR_NAME,
     PrincipalRegistered,
@@ -28,7 +29,7 @@ from memstore.core.statements import (
 )
 from memstore.errors import Denied as DeniedError
 from memstore.ports import StoredContent, Unit
-from memstore.relabel import relabel_from
+from memstore.relabel import carry_out
 from memstore.signing import Signer, StoreKey
 
 
@@ -46,11 +47,15 @@ class Author:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A statement as it was logged; `id` is "" for acts that nobody refers to."""
+    """A statement as it was logged; `id` is "" for acts that nobody refers to.
+
+    `affected` holds the positions of the records that an act about others changed.
+    """
 
     id: str
     entry: Entry
     statement: Statement
+    affected: tuple[int, ...] = ()
 
 
 def append(
@@ -99,11 +104,8 @@ def append(
     if content and isinstance(statement, Recorded):
         twins = key.fingerprint(author=author.name, fields=fields, content=raw)
         unit.contents.put(entry.seq, StoredContent(salt, raw, twins))
-    for change in changes:
-        unit.apply(change, content)
-        if isinstance(change, CompromiseKey):
-            relabel_from(unit, change.since)
-    return Written(id_of(statement, digest), entry, statement)
+    affected = carry_out(unit, changes, content)
+    return Written(id_of(statement, digest), entry, statement, tuple(affected))
 
 
 def admit(unit: Unit, author: Author, statement: Statement, seq: int) -> None:
@@ -120,6 +122,7 @@ def admit(unit: Unit, author: Author, statement: Statement, seq: int) -> None:
             "The author's key does not stand", code="key_revoked", next_call="Have the operator rekey this principal."
         )
     _raise_if_denied(may_author(statement, principal), principal)
+    _raise_if_denied(permitted(statement, unit.view, unit.now), principal)
 
 
 def _raise_if_denied(decision: Allowed | Denied, principal: Principal) -> None:

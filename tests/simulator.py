@@ -108,9 +108,9 @@ class Fleet:
         admin.add_agent(self.house, name, role=Role(role), under=under, open_world=open_world, scopes=scopes)
         return self.fresh(name, scope)
 
-    def fresh(self, name: str, scope: str = "") -> MemStore:
+    def fresh(self, name: str, scope: str = "", **more: Any) -> MemStore:
         """Another launch of a principal: a new context."""
-        return self._opened(name, scope)
+        return self._opened(name, scope, **more)
 
     def continuing(self, name: str, scope: str = "") -> MemStore:
         """What a command of the CLI opens: the principal's one continuing context."""

@@ -87,12 +87,15 @@ def _launched() -> list[str]:
 @click.command()
 @agent_option
 @scope_option
+@click.option("--require-grant", is_flag=True, help="Serve only in a fresh context given to this agent, once each.")
+@click.option("--lockdown", is_flag=True, help="Open nothing that is quarantined.")
 @store_option
-def mcp_command(agent: str, scope: str) -> None:
+def mcp_command(agent: str, scope: str, require_grant: bool, lockdown: bool) -> None:
     """Serve one agent over stdio, until stdin closes. MCP clients start this; see `memstore config`."""
     from mcp_server.__main__ import serve_stdio
 
-    click.get_current_context().exit(serve_stdio(agent=agent, store=named_store(), scope=scope))
+    status = serve_stdio(agent=agent, store=named_store(), scope=scope, require_grant=require_grant, lockdown=lockdown)
+    click.get_current_context().exit(status)
 
 
 @click.command()

@@ -44,6 +44,8 @@ COMMANDS = {
     "search": Entry("verbs", _AGENTS, "Find what stands, and what must not be relied on."),
     "get": Entry("verbs", _AGENTS, "Show records by id or key."),
     "open": Entry("verbs", _AGENTS, "Open quarantined bodies by ref."),
+    "review": Entry("judging", _AGENTS, "Endorse or dispute records; list what waits."),
+    "retract": Entry("judging", _AGENTS, "Withdraw a record; see all that it reaches."),
     "history": Entry("verbs", _AGENTS, "Show what happened, in order."),
     "session": Entry("verbs", _AGENTS, "Start, end and list sessions; give a fresh context."),
     "import": Entry("bring", _CARE, "Store many records at once."),

@@ -12,6 +12,7 @@ import click
 from memstore.cli.display import table
 from memstore.cli.options import (
     named_store,
+    opened_as,
     opened_house,
     passphrase_for,
     store_folder,
@@ -21,6 +22,7 @@ from memstore.cli.options import (
 from memstore.cli.output import emit
 
 AGENT_COLUMNS = ("name", "role", "under", "scopes", "open_world", "key", "keyid")
+GRANT_COLUMNS = ("grant", "principal", "giver", "scopes", "ceiling", "expires_at", "state")
 TOOL_COLUMNS = ("tool", "open_world", "max_ttl_seconds")
 
 
@@ -135,6 +137,56 @@ def compromise(name: str, since: int) -> None:
 
     with opened_house() as house:
         emit(admin.compromise(house, name, since))
+
+
+@agent_command.command("grant")
+@click.argument("name")
+@click.option("--agent", metavar="NAME", default="", help="Who gives it: a person, or a lead above it [the operator].")
+@click.option("--scope", "scopes", metavar="S", multiple=True, help="A scope it is for [all of NAME's].")
+@click.option(
+    "--ceiling", type=click.Choice(["tainted", "attributed", "trusted"]), default=None, help="How far its words go."
+)
+@click.option("--ttl", metavar="SECONDS", type=int, default=86_400, show_default=True, help="How long it stands.")
+@click.option("--depth", metavar="N", type=int, default=0, show_default=True, help="How often it is passed on.")
+@store_option
+def grant(name: str, agent: str, scopes: tuple[str, ...], ceiling: str | None, ttl: int, depth: int) -> None:
+    """Give NAME one fresh context, for one launch of `memstore mcp --require-grant`."""
+    bounds: dict[str, Any] = {"scopes": scopes, "ceiling": ceiling or "", "ttl_seconds": ttl, "depth": depth}
+    if agent:
+        with opened_as(agent) as memory:
+            emit(memory.grant(name, **bounds))
+        return
+    from memstore import grants
+
+    with opened_house() as house:
+        emit(grants.give(house.store, house.key, house.operator(), name, **bounds))
+
+
+@agent_command.command("revoke")
+@click.argument("grant")
+@click.option("--agent", metavar="NAME", default="", help="Who revokes it [the operator].")
+@store_option
+def revoke(grant: str, agent: str) -> None:
+    """Revoke GRANT and all that were given under it; what was written under them stands."""
+    if agent:
+        with opened_as(agent) as memory:
+            emit(memory.revoke(grant))
+        return
+    from memstore import grants
+
+    with opened_house() as house:
+        emit(grants.revoke(house.store, house.key, house.operator(), grant))
+
+
+@agent_command.command("grants")
+@click.argument("name", required=False, default="")
+@store_option
+def list_grants(name: str) -> None:
+    """List grants, those of NAME or all, with what became of each."""
+    from memstore import grants
+
+    with opened_house() as house:
+        emit({"grants": grants.listed(house.store, name)}, lambda answer: table(answer["grants"], GRANT_COLUMNS))
 
 
 @click.group()

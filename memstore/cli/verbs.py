@@ -207,14 +207,21 @@ def list_sessions(scope: str) -> None:
 @session_command.command("reset")
 @click.argument("name")
 @click.option("--scope", metavar="S", default="", help="The scope to begin anew in [the principal's first].")
+@click.option("--agent", metavar="NAME", default="", help="Who gives it: a person, or a lead above it [the operator].")
 @store_option
-def reset(name: str, scope: str) -> None:
-    """Give NAME a fresh context for its calls from the command line: its mark begins anew. An act of the operator."""
+def reset(name: str, scope: str, agent: str) -> None:
+    """Give NAME a fresh context for its calls from the command line: its mark begins anew."""
     from memstore import admin
+    from memstore.write import Author
 
     with opened_house() as house:
         if not scope:
             with house.store.read() as unit:
                 principal = unit.view.principal(name)
             scope = next(iter(principal.scopes), "") if principal else ""
-        emit(admin.reset_context(house, name, scope))
+        giver = None
+        if agent:
+            with house.store.read() as unit:
+                epoch = unit.registry.epoch(agent, scope)
+            giver = Author(house.signer(agent), f"cli/{agent}/{scope}/{epoch}")
+        emit(admin.reset_context(house, name, scope, giver=giver))

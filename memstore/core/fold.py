@@ -8,12 +8,21 @@ rest on. Whatever a statement refers to that the view does not hold counts as th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
-from memstore.core.contexts import ContextState
 from memstore.core.entries import Entry
 from memstore.core.keys import decode_key, thumbprint
-from memstore.core.labels import FALLEN, STALE, Label, Mark, SignatureState, Source, Status, Verdict, judge
+from memstore.core.labels import (
+    NEVER_FELL,
+    STALE,
+    Cause,
+    CauseCode,
+    Mark,
+    SignatureState,
+    Source,
+    Verdict,
+    as_text,
+    judge,
+)
 from memstore.core.policy import (
     Allowed,
     KeyState,
@@ -23,101 +32,43 @@ from memstore.core.policy import (
     kind_bound,
     may_supersede,
     signature_bound,
-    stands_above,
 )
+from memstore.core.reviews import (
+    PutGrant,
+    PutRetraction,
+    PutReview,
+    RevokeGrant,
+    above,
+    grant_of,
+    granted,
+    retracted,
+    reviewed,
+)
+from memstore.core.state import RecordState, SessionState, View
 from memstore.core.statements import (
     OBSERVED,
     ContextReset,
     Erased,
+    Granted,
+    GrantRevoked,
     KeyAction,
     KeyChanged,
     Kind,
-    Origin,
     PrincipalRegistered,
     Recorded,
+    Retracted,
+    Reviewed,
     SessionEnded,
     SessionStarted,
     Statement,
     ToolRegistered,
-    Verification,
+    Withdrawal,
     short_id,
 )
+from memstore.core.trust import comes_from_outside, fell_with
 from memstore.errors import InternalError
 
 MICROS = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class RecordState:
-    """A record as it is projected: its statement's closed fields, and what became of it since.
-
-    Positions are log positions, times microseconds since 1970 UTC; `shown` is how many disclosures its context had had.
-    `lapsed` is true of a hypothesis whose session is over.
-    """
-
-    id: str
-    seq: int
-    kind: Kind
-    author: str
-    scope: str
-    task: str
-    session: str
-    launch: str
-    label: Label
-    logged_at: int
-    expires_at: int | None
-    shown: int
-    verification: Verification
-    origin: Origin
-    stale_inputs: bool = False
-    needs_revisit: bool = False
-    superseded_by: int | None = None
-    answered_by: int | None = None
-    revoked: bool = False
-    suspect: bool = False
-    erased: bool = False
-    lapsed: bool = False
-
-    def status(self, now: int) -> Status:
-        """The one status that is shown; the gravest first. A record expires at the very microsecond it was given."""
-        if self.revoked:
-            return Status.REVOKED_AUTHOR
-        if self.suspect:
-            return Status.SUSPECT
-        if self.superseded_by is not None:
-            return Status.SUPERSEDED
-        if self.lapsed or (self.expires_at is not None and now >= self.expires_at):
-            return Status.EXPIRED
-        return Status.IN_FORCE
-
-    def source(self, now: int) -> Source:
-        return Source(self.id, self.label, self.status(now))
-
-
-@dataclass(frozen=True, slots=True)
-class SessionState:
-    """A session; `closed` by its `session_end`, `ended` by that or because its lease ran out at `expires_at`."""
-
-    id: str
-    principal: str
-    launch: str
-    scope: str
-    task: str
-    started_at: int
-    expires_at: int
-    ended: bool
-    closed: bool
-
-
-class View(Protocol):
-    """The store just before an entry."""
-
-    def principal(self, name: str) -> Principal | None: ...
-    def tool(self, pattern: str) -> Tool | None: ...
-    def source(self, record: str) -> Source | None: ...
-    def record(self, record: str) -> RecordState | None: ...
-    def context(self, launch: str) -> ContextState | None: ...
-    def session(self, session: str) -> SessionState | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +94,7 @@ class CompromiseKey:
 
     keyid: str
     since: int
+    at: int = NEVER_FELL
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +174,10 @@ Change = (
     | NeedsRevisit
     | Answer
     | EraseContent
+    | PutReview
+    | PutRetraction
+    | PutGrant
+    | RevokeGrant
     | ExtendChain
 )
 
@@ -239,7 +195,7 @@ def judge_entry(statement: Statement, signature: SignatureState, view: View) -> 
     declared: list[Source | str] = []
     own_words = True
     if isinstance(statement, Recorded):
-        bounds.append(kind_bound(statement.kind, _tool(statement, view)))
+        bounds += [kind_bound(statement.kind, _tool(statement, view)), _grant_bound(statement, view)]
         own_words = statement.kind not in OBSERVED
         declared = [view.source(i) or i for i in dict.fromkeys([*statement.derived_from, *statement.evidence])]
     return judge(
@@ -248,6 +204,11 @@ def judge_entry(statement: Statement, signature: SignatureState, view: View) -> 
         mark=mark_at(view, statement),
         own_words=own_words,
     )
+
+
+def _grant_bound(statement: Recorded, view: View) -> Cause | None:
+    grant = grant_of(statement.launch, view)
+    return Cause(CauseCode.GRANT, grant.ceiling) if grant else None
 
 
 def _tool(statement: Recorded, view: View) -> Tool | None:
@@ -266,6 +227,14 @@ def _effects(entry: Entry, statement: Statement, view: View) -> list[Change]:
             return [_registered(entry, statement)]
         case KeyChanged():
             return _key_changed(entry, statement)
+        case Reviewed():
+            return [reviewed(entry, statement, view)]
+        case Retracted():
+            return [retracted(entry, statement, view)]
+        case Granted():
+            return [granted(entry, statement)]
+        case GrantRevoked():
+            return [RevokeGrant(statement.grant, entry.seq)]
         case ToolRegistered():
             return [PutTool(Tool(statement.tool, statement.open_world, statement.max_ttl_seconds))]
         case ContextReset():
@@ -307,7 +276,7 @@ def _key_changed(entry: Entry, statement: KeyChanged) -> list[Change]:
         case KeyAction.RETIRED:
             return [RetireKey(statement.keyid, entry.seq)]
         case KeyAction.COMPROMISED:
-            return [CompromiseKey(statement.keyid, statement.since)]
+            return [CompromiseKey(statement.keyid, statement.since, entry.seq)]
 
 
 def _session(entry: Entry, statement: SessionStarted) -> SessionState:
@@ -332,12 +301,13 @@ def expiry_of(statement: Recorded, logged_at: int) -> int | None:
 
 
 def _recorded(entry: Entry, statement: Recorded, view: View) -> list[Change]:
-    context = view.context(statement.launch)
+    context, mark = view.context(statement.launch), mark_at(view, statement)
     author = view.principal(statement.author)
     has_mark = bool(author and author.has_mark)
-    declared = [view.source(i) for i in (*statement.derived_from, *statement.evidence)]
-    stale = any(s is not None and s.status in STALE for s in declared)
-    fallen = any(s is not None and s.status in FALLEN for s in declared)
+    declared = [view.record(i) for i in dict.fromkeys([*statement.derived_from, *statement.evidence])]
+    sources = [found.source(entry.logged_at) for found in declared if found is not None]
+    hit = fell_with(sources, mark)
+    suspect = mark.fallen or any(source.fallen for source in sources)
     state = RecordState(
         id=short_id("m-", entry.digest),
         seq=entry.seq,
@@ -353,8 +323,13 @@ def _recorded(entry: Entry, statement: Recorded, view: View) -> list[Change]:
         shown=context.shown if context else 0,
         verification=statement.verification,
         origin=statement.origin,
-        stale_inputs=stale or bool(has_mark and context and context.stale),
-        suspect=fallen or bool(has_mark and context and context.mark.fallen),
+        stale_inputs=any(s.status in STALE for s in sources) or bool(has_mark and context and context.stale),
+        needs_revisit=any(found is not None and found.retracted in REVISITED for found in declared),
+        suspect=suspect,
+        admitted=comes_from_outside(entry.verdict.label, sources, mark),
+        fell_at=hit if suspect else NEVER_FELL,
+        unregistered=statement.kind is Kind.TOOL_RESULT and not statement.tool,
+        because=as_text(entry.verdict.because),
     )
     if state.suspect:
         # T5: what rests on what fell replaces and answers nothing.
@@ -369,6 +344,10 @@ def _recorded(entry: Entry, statement: Recorded, view: View) -> list[Change]:
     return changes
 
 
+# What declares a record that was withdrawn for this has to be looked at again (T5).
+REVISITED = frozenset({Withdrawal.WRONG, Withdrawal.OUTDATED, Withdrawal.POISONED})
+
+
 def _supersession(state: RecordState, statement: Recorded, view: View) -> list[Change]:
     """T8: replaces where entitled and not lower; an author's own lower successor only flags the old record."""
     old = view.record(statement.supersedes) if statement.supersedes else None
@@ -376,14 +355,10 @@ def _supersession(state: RecordState, statement: Recorded, view: View) -> list[C
     if old is None or author is None or old.scope != statement.scope:
         return []
 
-    def under(name: str) -> str:
-        found = view.principal(name)
-        return found.under if found else ""
-
     decision = may_supersede(
         author=author,
         old_author=old.author,
-        above=stands_above(author.name, old.author, under),
+        above=above(view, author.name, old.author),
         label=state.label,
         old_label=old.label,
     )

@@ -7,6 +7,7 @@ unknown counts as the worst (T12). The order of labels is Biba's; the mark is th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
@@ -48,8 +49,10 @@ class SignatureState(StrEnum):
     UNKNOWN_KEY = "unknown_key"
 
 
-# Fallen records are worth no more than an agent's words about outside content (T2).
-FALLEN = frozenset({Status.SUSPECT, Status.RETRACTED, Status.REVOKED_AUTHOR})
+# Fallen records are worth no more than an agent's words about outside content (T2). What was retracted fell only if it
+# was poisoned, which its status does not say.
+FALLEN = frozenset({Status.SUSPECT, Status.REVOKED_AUTHOR})
+NEVER_FELL = -1
 STALE = frozenset({Status.EXPIRED, Status.SUPERSEDED})
 
 
@@ -70,6 +73,10 @@ class CauseCode(StrEnum):
     SHOWN = "shown"
     MISSING_ANCESTOR = "missing_ancestor"
     REVOKED = "revoked_author"
+    GRANT = "grant"
+    ENDORSED = "endorsed"
+    ENDORSED_BELOW = "endorsed_below"
+    ADMITTED = "admitted"
 
 
 RAISED_BY: dict[CauseCode, str] = {
@@ -87,6 +94,10 @@ RAISED_BY: dict[CauseCode, str] = {
     CauseCode.SHOWN: "a review of this record",
     CauseCode.MISSING_ANCESTOR: "nothing: write it again from sources that are here",
     CauseCode.REVOKED: "nothing: have it written again under a sound key",
+    CauseCode.GRANT: "an endorsement by a lead above the author, or by a person",
+    CauseCode.ENDORSED: "nothing: it stands as high as a label goes",
+    CauseCode.ENDORSED_BELOW: "an endorsement by a person, or by a lead whose mark is at least attributed",
+    CauseCode.ADMITTED: "an endorsement by a person or a registered checker: it rests on outside content",
 }
 
 
@@ -103,12 +114,21 @@ class Cause:
         return {**found, "id": self.id} if self.id else found
 
 
+def as_text(causes: Iterable[Cause]) -> str:
+    """Causes as they are stored beside a record: JSON, which is read again only where somebody asks why."""
+    return json.dumps([cause.as_dict() for cause in causes])
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A label and the bounds that made it, lowest first."""
 
     label: Label
     because: tuple[Cause, ...] = ()
+
+    def raised(self, label: Label, code: CauseCode) -> Verdict:
+        """The same with an endorsement on top, which stands first: it is what the label now hangs on."""
+        return Verdict(label, (Cause(code, label), *self.because)) if label > self.label else self
 
     def what_would_raise_it(self) -> str:
         lowest = [cause for cause in self.because if cause.label == self.label]
@@ -117,32 +137,68 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A record as something else rests on it."""
+    """A record as something else rests on it.
+
+    `fell_at` is the log position of the act by which it fell, `NEVER_FELL` while it stands; `admitted` says that it
+    comes from outside (T6), `reviewed` that the context which was shown it had reviewed it (T2).
+    """
 
     id: str
     label: Label
     status: Status
     in_scope: bool = True
+    fell_at: int = NEVER_FELL
+    admitted: bool = False
+    reviewed: bool = False
+
+    @property
+    def fallen(self) -> bool:
+        return self.fell_at > NEVER_FELL or self.status in FALLEN
 
     @property
     def worth(self) -> Label:
         """What resting on it carries, before the floor that an agent's words have."""
-        return min(self.label, Label.TAINTED) if self.status in FALLEN else self.label
+        return min(self.label, Label.TAINTED) if self.fallen else self.label
+
+    @property
+    def from_outside(self) -> bool:
+        """Whether what rests on it is admitted at best: outside content that nobody has made trusted yet (T6)."""
+        return self.admitted and self.label < Label.TRUSTED
+
+    @property
+    def counts_not(self) -> bool:
+        """T2: what a context has itself reviewed, either way, does not lower it, if it is merely attributed."""
+        return self.reviewed and self.label is Label.ATTRIBUTED and not self.admitted and not self.fallen
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The lowest worth that a context was shown, the first record that brought it there, and whether any had fallen."""
+    """The lowest worth that a context was shown, the first record that brought it there, and what else follows.
+
+    `fallen` says that something shown has fallen, the last of it at position `fell_at`; `fooled`, that it was shown
+    while it still stood; `admitted`, that something shown came from outside and is not trusted yet.
+    """
 
     label: Label = Label.TRUSTED
     witness: str = ""
     fallen: bool = False
+    fell_at: int = NEVER_FELL
+    fooled: bool = False
+    admitted: bool = False
 
     def after(self, shown: Source) -> Mark:
-        worth, fallen = max(shown.worth, Label.TAINTED), self.fallen or shown.status in FALLEN
-        if worth < self.label:
-            return Mark(worth, shown.id, fallen)
-        return self if fallen == self.fallen else replace(self, fallen=fallen)
+        if shown.counts_not:
+            return self
+        worth = max(shown.worth, Label.TAINTED)
+        lower = worth < self.label
+        return Mark(
+            worth if lower else self.label,
+            shown.id if lower else self.witness,
+            self.fallen or shown.fallen,
+            max(self.fell_at, shown.fell_at),
+            self.fooled,
+            self.admitted or shown.from_outside,
+        )
 
 
 NO_MARK = Mark()

@@ -46,7 +46,7 @@ def pieces(text: str) -> list[str]:
 
 
 def _end(text: str, start: int) -> int:
-    """Where a piece that begins at `start` ends: at the last place of the best sort there is, or as far as it may go."""
+    """Where a piece that begins at `start` ends: at the last place of the best sort, or as far as it may go."""
     window = text[start : start + PASSAGE]
     for ends, least in _ENDS:
         places = [match.end() for match in ends.finditer(window, least)]

@@ -8,22 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from memstore.core.labels import Cause, CauseCode, Label, SignatureState
 from memstore.core.statements import (
     OPERATOR_NAME,
     ContextReset,
     Erased,
+    Granted,
+    GrantRevoked,
     KeyAction,
     KeyChanged,
     Kind,
     PrincipalRegistered,
     Recorded,
+    Retracted,
+    Reviewed,
     Role,
     SessionEnded,
     SessionStarted,
     Statement,
     ToolRegistered,
+    Withdrawal,
 )
 
 MAX_CHAIN = 32
@@ -152,7 +158,13 @@ def may_author(statement: Statement, author: Principal) -> Decision:
         case PrincipalRegistered():
             first = statement.name == OPERATOR_NAME == author.name
             return Allowed() if first or author.role is Role.OPERATOR else Denied("only the operator registers")
-        case ToolRegistered() | ContextReset() | Erased():
+        case ContextReset() | Granted() | GrantRevoked():
+            return _may_give(author)
+        case Reviewed():
+            return Denied("the operator reviews nothing") if author.role is Role.OPERATOR else Allowed()
+        case Retracted():
+            return Denied("a checker retracts nothing") if author.role is Role.CHECKER else Allowed()
+        case ToolRegistered() | Erased():
             return Allowed() if author.role is Role.OPERATOR else Denied("only the operator does this")
         case KeyChanged(action=KeyAction.ROTATED):
             own = author.name == statement.principal
@@ -169,6 +181,12 @@ def may_author(statement: Statement, author: Principal) -> Decision:
             return may_use_scope(author, statement.scope)
         case _:
             return Denied("this act is unknown")
+
+
+def _may_give(author: Principal) -> Decision:
+    """Fresh contexts and grants come from people, the operator and leads; whom a lead stands above is judged later."""
+    gives = author.role in (Role.OPERATOR, Role.HUMAN, Role.LEAD) and not author.open_world
+    return Allowed() if gives else Denied("only a person, the operator or a lead gives contexts")
 
 
 def may_use_scope(principal: Principal, scope: str) -> Decision:
@@ -196,3 +214,52 @@ def may_supersede(*, author: Principal, old_author: str, above: bool, label: Lab
     if label < old_label:
         return Denied("the successor stands lower than what it would replace")
     return Allowed()
+
+
+TYPED = "typed"  # the name of the built-in checker, which carries less than a checker does (T6)
+
+
+class Carry(StrEnum):
+    """What an endorsement can carry, by who its author is (T6); what it does carry depends on marks as well."""
+
+    NOTHING = "nothing"
+    LEAD = "lead"
+    PERSON = "person"
+    CHECKER = "checker"
+    TYPED = "typed"
+
+
+def carry_of(reviewer: Principal, *, own: bool, above: bool, saw_whole: bool) -> Carry:
+    """T6: a lead above the author, a person, a checker; who saw it whole, and neither wrote nor signed it."""
+    if own or reviewer.open_world or not saw_whole:
+        return Carry.NOTHING
+    match reviewer.role:
+        case Role.HUMAN:
+            return Carry.PERSON
+        case Role.CHECKER:
+            return Carry.TYPED if reviewer.name == TYPED else Carry.CHECKER
+        case Role.LEAD:
+            return Carry.LEAD if above else Carry.NOTHING
+        case Role.WORKER | Role.TOOL | Role.OPERATOR:
+            return Carry.NOTHING
+
+
+def may_retract(
+    retractor: Principal, *, author: str, above: bool, reason: Withdrawal, mark: Label, label: Label
+) -> Decision:
+    """T7: its author, a lead above, a person, the operator; else it is a dispute."""
+    own = retractor.name == author
+    if own and reason is Withdrawal.LEAKED:
+        return Allowed()
+    if not (own or retractor.role in (Role.HUMAN, Role.OPERATOR) or (retractor.role is Role.LEAD and above)):
+        return Denied("only its author, a lead above the author, a person or the operator retracts a record")
+    if retractor.has_mark and mark < Label.ATTRIBUTED:
+        return Denied("this context has read outside content")
+    if label > retractor.ceiling:
+        return Denied("the record stands above who would retract it")
+    return Allowed()
+
+
+def spreads(retractor: Principal, reason: Withdrawal) -> bool:
+    """T5: whether what rests on the record falls with it; a worker's own word withdraws no more than itself."""
+    return reason is Withdrawal.POISONED and retractor.role in (Role.LEAD, Role.HUMAN, Role.OPERATOR)

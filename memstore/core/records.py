@@ -66,9 +66,12 @@ class Content(BaseModel):
             raise IntegrityError("The content is not well formed", code="bad_content") from error
 
     @classmethod
-    def parse_verified(cls, data: bytes) -> Content:
-        """`parse` for bytes that were parsed before: that they are canonical is known."""
-        return cls.model_validate_json(data)
+    def of_store(cls, data: bytes) -> Content:
+        """Content that was parsed when it was written, for moving its words: quick, and not checked for its form."""
+        try:
+            return cls.model_validate_json(data)
+        except ValidationError as error:
+            raise IntegrityError("The content is not well formed", code="bad_content") from error
 
     def index_text(self) -> tuple[str, str, str]:
         """(title, how the text begins, the whole text): what the full-text table of the record's tier holds.

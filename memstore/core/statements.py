@@ -23,7 +23,9 @@ OPERATOR_NAME = "operator"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 SCOPE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$"
 TOOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}\*?$"
-ID_PATTERN = r"^[mhs]-[a-z2-7]{26}$"
+ID_PATTERN = r"^[gmhs]-[a-z2-7]{26}$"
+MAX_EVIDENCE = 64
+MAX_DEPTH = 8
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Scope = Annotated[str, Field(pattern=SCOPE_PATTERN)]
@@ -95,6 +97,31 @@ class Outcome(StrEnum):
     PARTIAL = "partial"
     FAILED = "failed"
     ABANDONED = "abandoned"
+
+
+class Stance(StrEnum):
+    """What a review says of a record (`verdict` in arguments and statements)."""
+
+    ENDORSE = "endorse"
+    DISPUTE = "dispute"
+
+
+class Method(StrEnum):
+    """How a reviewer came to it."""
+
+    INSPECTED = "inspected"
+    REPRODUCED = "reproduced"
+    TESTED = "tested"
+
+
+class Withdrawal(StrEnum):
+    """Why a record is withdrawn; what follows for others depends on it (T5)."""
+
+    WRONG = "wrong"
+    OUTDATED = "outdated"
+    POISONED = "poisoned"
+    LEAKED = "leaked"
+    DUPLICATE = "duplicate"
 
 
 class Statement(BaseModel):
@@ -215,6 +242,44 @@ class Recorded(Statement):
     fetched_at: Micros = 0
 
 
+class Reviewed(Statement):
+    """A record is endorsed or disputed: ids and closed values, no text, so that a review carries no words (T6)."""
+
+    noun = "review"
+    record: StatementId
+    verdict: Annotated[Stance, Field(strict=False)]
+    method: Annotated[Method, Field(strict=False)] = Method.INSPECTED
+    evidence: Annotated[list[StatementId], Field(max_length=MAX_EVIDENCE)] = []
+
+
+class Retracted(Statement):
+    """A record is withdrawn for good, by somebody who may (T7); `replacement` is what to use instead."""
+
+    noun = "retraction"
+    record: StatementId
+    reason: Annotated[Withdrawal, Field(strict=False)]
+    replacement: OptionalId = ""
+
+
+class Granted(Statement):
+    """A principal is given one fresh context, bounded in every field; `under` is the grant its giver acts by (T3)."""
+
+    noun = "grant"
+    principal: Name
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=16)]
+    ceiling: Annotated[str, Field(pattern=r"^(tainted|attributed|trusted)$")]
+    expires_at: Micros
+    depth: Annotated[int, Field(ge=0, le=MAX_DEPTH)] = 0
+    under: OptionalId = ""
+
+
+class GrantRevoked(Statement):
+    """A grant, and all that were given by it, count no longer."""
+
+    noun = "grant.revoked"
+    grant: StatementId
+
+
 class Erased(Statement):
     """The content of a record is destroyed; the record's statement and its place in the log stay."""
 
@@ -230,6 +295,10 @@ KINDS: tuple[type[Statement], ...] = (
     SessionStarted,
     SessionEnded,
     Recorded,
+    Reviewed,
+    Retracted,
+    Granted,
+    GrantRevoked,
     Erased,
 )
 
@@ -239,7 +308,7 @@ def payload_type(kind: type[Statement]) -> str:
 
 
 _BY_TYPE = {payload_type(kind): kind for kind in KINDS}
-_PREFIX = {Recorded.noun: "m-", SessionStarted.noun: "s-"}
+_PREFIX = {Recorded.noun: "m-", SessionStarted.noun: "s-", Granted.noun: "g-"}
 
 
 def pre_authentication_encoding(kind: str, payload: bytes) -> bytes:

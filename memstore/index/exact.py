@@ -127,7 +127,7 @@ class _Tier:
     def nearest(self, vector: Vector, *, most: int, among: Sequence[int] | None) -> list[Near]:
         import numpy as np
 
-        if not self._count:
+        if not self._count or not most:
             return []
         if among is None:
             return self._best(self._scan(vector), None, most)

@@ -9,10 +9,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
 
 from memstore.core.contexts import ContextState, Disclosure, Extent, after
-from memstore.core.labels import STALE, Label, Source, Status, mark_of
+from memstore.core.labels import STALE, Label, Source, Status
 from memstore.core.statements import digest_of, short_id
 from memstore.stores.lookups import context_from, record_from
 from memstore.stores.sql import QUERIES, readable
@@ -33,7 +32,9 @@ class DisclosureTables:
         no, context = self._context(launch)
         for disclosure in disclosures:
             if self._is_new(no, disclosure):
-                context = self._add(no, context, disclosure)
+                reviewed = self._reviewed(launch, disclosure.source.id)
+                known = replace(disclosure, source=replace(disclosure.source, reviewed=reviewed))
+                context = self._add(no, context, known)
         self._move(no, context)
 
     def unseen(self, launch: str, disclosures: list[Disclosure]) -> list[Disclosure]:
@@ -45,15 +46,6 @@ class DisclosureTables:
         """What this context was shown, in order, each as it stands now."""
         for (record,) in self.conn.execute(QUERIES["shown_to"], (launch,)).fetchall():
             yield self._source(record)
-
-    def remark(self, records: list[int]) -> None:
-        """Compute again the marks of all contexts that were shown one of these records, from current labels."""
-        launches = {row[0] for seq in records for row in self.conn.execute(QUERIES["launches_shown"], (seq,))}
-        for launch in sorted(launches):
-            no, context = self._context(launch)
-            # A replay has applied `shown` of them so far; what was shown later lowers nothing yet.
-            shown = islice(self.shown_to(launch), context.shown)
-            self._move(no, replace(context, mark=mark_of(shown)))
 
     def replayed(self) -> Iterator[tuple[str, Disclosure]]:
         """(launch, disclosure) of all, by position: what a replay has to apply before the entry there."""
@@ -70,7 +62,8 @@ class DisclosureTables:
     def replay(self, launch: str, disclosure: Disclosure) -> None:
         """Apply a stored disclosure again to its context's state, with the record as the replay has it now."""
         no, context = self._context(launch)
-        mark = context.mark.after(self._source(disclosure.record))
+        source = self._source(disclosure.record)
+        mark = context.mark.after(replace(source, reviewed=self._reviewed(launch, source.id)))
         self._move(no, replace(after(context, disclosure), mark=mark))
 
     def _context(self, launch: str) -> tuple[int, ContextState]:
@@ -81,6 +74,9 @@ class DisclosureTables:
         row = self.conn.execute(QUERIES["record_at"], (seq,)).fetchone()
         # T12: what the store does not have is worth nothing.
         return record_from(row, self.now).source(self.now) if row else Source("", Label.UNTRUSTED, Status.IN_FORCE)
+
+    def _reviewed(self, launch: str, record: str) -> bool:
+        return self.conn.execute(QUERIES["reviewed_in"], (launch, record)).fetchone() is not None
 
     def _is_new(self, no: int, disclosure: Disclosure) -> bool:
         extent, stale = self.conn.execute(QUERIES["seen"], (disclosure.record, no)).fetchone()
@@ -104,5 +100,5 @@ class DisclosureTables:
 
     def _move(self, no: int, context: ContextState) -> None:
         mark = context.mark
-        values = (context.shown, context.head, mark.label, mark.witness, mark.fallen, context.stale, no)
-        self.conn.execute(QUERIES["move_context"], values)
+        told = (mark.label, mark.witness, mark.fallen, mark.fell_at, mark.fooled, mark.admitted)
+        self.conn.execute(QUERIES["move_context"], (context.shown, context.head, *told, context.stale, no))

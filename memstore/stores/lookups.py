@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from memstore.core.contexts import ContextState
-from memstore.core.fold import RecordState, SessionState
 from memstore.core.labels import Label, Mark, Source
 from memstore.core.policy import KeyState, Principal, Tool
 from memstore.core.records import Content
+from memstore.core.state import GrantState, RecordState, SessionState
 from memstore.core.statements import Kind, Origin, Role, Verification
 from memstore.stores.memo import Memo
 from memstore.stores.projection import relabel_record
@@ -52,7 +52,14 @@ def context_from(row: sqlite3.Row) -> ContextState:
         scope=row["scope"],
         shown=row["shown"],
         head=row["head"],
-        mark=Mark(Label(row["mark"]), row["witness"], bool(row["fallen"])),
+        mark=Mark(
+            Label(row["mark"]),
+            row["witness"],
+            bool(row["fallen"]),
+            row["fell_at"],
+            bool(row["fooled"]),
+            bool(row["admitted"]),
+        ),
         stale=bool(row["stale"]),
     )
 
@@ -86,6 +93,11 @@ def record_from(row: sqlite3.Row, now: int) -> RecordState:
         suspect=bool(row["suspect"]),
         erased=bool(row["erased"]),
         lapsed=lapsed,
+        admitted=bool(row["admitted"]),
+        fell_at=row["fell_at"],
+        retracted=row["retracted"],
+        unregistered=bool(row["unregistered"]),
+        because=row["because"],
     )
 
 
@@ -143,6 +155,33 @@ class Lookups:
     def session(self, session: str) -> SessionState | None:
         row = self._one("session", session)
         return _session_from(row, self.now) if row else None
+
+    def signed_by(self, record: str) -> str:
+        """The id of the key that a record was signed with, or ""."""
+        row = self._one("signed_by", record)
+        return row["keyid"] if row else ""
+
+    def saw_whole(self, launch: str, record: str) -> bool:
+        """Whether the whole of a record was shown to this context."""
+        return self._one("saw_whole", launch, record) is not None
+
+    def grant(self, grant: str) -> GrantState | None:
+        row = self._one("grant", grant)
+        return grant_from(row) if row else None
+
+
+def grant_from(row: sqlite3.Row) -> GrantState:
+    return GrantState(
+        id=row["id"],
+        principal=row["principal"],
+        giver=row["giver"],
+        scopes=tuple(json.loads(row["scopes"])),
+        ceiling=member(Label, row["ceiling"], Label.UNTRUSTED),
+        expires_at=row["expires_at"],
+        depth=row["depth"],
+        under=row["under"],
+        revoked=bool(row["revoked"]),
+    )
 
 
 class RegistryTables:

@@ -25,17 +25,22 @@ from memstore.core.fold import (
     PutRecord,
     PutSession,
     PutTool,
-    RecordState,
     RetireKey,
     Supersede,
 )
 from memstore.core.labels import Label
 from memstore.core.policy import KeyState, Principal
 from memstore.core.records import Content
+from memstore.core.reviews import PutGrant, PutRetraction, PutReview, RevokeGrant
+from memstore.core.state import RecordState
+from memstore.core.statements import Withdrawal
 from memstore.stores.sql import QUERIES
 
 WORDS = {label: f"words_{label}" for label in Label}
-PROJECTED = ("chains", "principals", "keys", "tools", "epochs", "sessions", "records", "links", "tags", "names")
+PROJECTED = (
+    "chains", "principals", "keys", "tools", "epochs", "sessions", "records", "links", "tags", "names",
+    "reviews", "retractions", "affected", "grants",
+)  # fmt: skip
 
 
 def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> None:
@@ -47,11 +52,11 @@ def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> 
             _put_key(conn, key)
         case RetireKey(keyid, seq):
             conn.execute(QUERIES["retire_key"], (seq, keyid))
-        case CompromiseKey(keyid, since):
-            conn.execute(QUERIES["compromise_key"], {"since": since, "keyid": keyid})
-            conn.execute(QUERIES["revoke_records"], {"since": since, "keyid": keyid})
-            for (seq,) in conn.execute(QUERIES["revoked_from"], (since,)).fetchall():
-                _give_back(conn, seq)
+        case CompromiseKey(keyid, since, at):
+            span = {"since": since, "keyid": keyid, "at": at}
+            for query in _OF_A_STOLEN_KEY:
+                conn.execute(QUERIES[query], span)
+            conn.execute(QUERIES["unretract"])
         case PutTool(tool):
             conn.execute(QUERIES["put_tool"], (tool.pattern, tool.open_world, tool.max_ttl_seconds))
         case FreshContext(principal_name, scope):
@@ -71,6 +76,17 @@ def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> 
             conn.execute(QUERIES["needs_revisit"], (record,))
         case Answer(question, by):
             conn.execute(QUERIES["answer"], (by, question))
+        case PutReview() as r:
+            told = (r.seq, r.record, r.author, r.launch, r.stance, r.carry, r.shown, r.label)
+            conn.execute(QUERIES["put_review"], told)
+        case PutRetraction():
+            _put_retraction(conn, change)
+        case PutGrant(g, seq):
+            scopes = json.dumps(g.scopes)
+            bounds = (g.ceiling, g.expires_at, g.depth, g.under)
+            conn.execute(QUERIES["put_grant"], (g.id, seq, g.principal, g.giver, scopes, *bounds))
+        case RevokeGrant(grant, _):
+            conn.execute(QUERIES["revoke_grant"], (grant,))
         case EraseContent(record):
             _erase(conn, record)
         case ExtendChain(author, launch, n, digest):
@@ -79,10 +95,21 @@ def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> 
             assert_never(change)
 
 
+_OF_A_STOLEN_KEY = ("compromise_key", "revoke_records", "void_reviews", "void_retractions", "void_grants")
+
+
+def _put_retraction(conn: sqlite3.Connection, change: PutRetraction) -> None:
+    values = (change.seq, change.record, change.author, change.reason, change.replacement)
+    conn.execute(QUERIES["put_retraction"], (*values, change.spreads, change.own, change.label))
+    conn.execute(QUERIES["retract"], {"reason": change.reason, "record": change.record})
+    if change.reason is Withdrawal.LEAKED:
+        _hide(conn, change.record)
+
+
 def _revisit(conn: sqlite3.Connection, seq: int) -> None:
     """Flag what was decided on condition of this record."""
     # Row by row: an UPDATE of many opens a savepoint, and at each the full-text tables write out what they gathered.
-    conn.executemany(QUERIES["revisit"], conn.execute(QUERIES["contingent_on"], (seq,)).fetchall())
+    conn.executemany(QUERIES["revisit"], conn.execute(QUERIES["contingent_on"], (json.dumps([seq]),)).fetchall())
 
 
 def _put_principal(conn: sqlite3.Connection, principal: Principal, key: KeyState) -> None:
@@ -130,6 +157,11 @@ def _put_record(conn: sqlite3.Connection, change: PutRecord, content: Content | 
             len(content.words()) if content else 0,
             state.stale_inputs,
             state.suspect,
+            state.needs_revisit,
+            state.admitted,
+            state.fell_at,
+            state.unregistered,
+            state.because,
         ),
     )
     links = [("derived_from", i) for i in statement.derived_from]
@@ -165,27 +197,28 @@ def fill_words(conn: sqlite3.Connection) -> None:
 
 
 def _erase(conn: sqlite3.Connection, record: str) -> None:
-    """Destroy content, words, tags and name; the merge rewrites the full-text segments, which still hold the terms."""
+    """Destroy content, words, tags and name."""
+    seq = _hide(conn, record)
+    if seq is not None:
+        conn.execute(QUERIES["erase_content"], (seq,))
+
+
+def _hide(conn: sqlite3.Connection, record: str) -> int | None:
+    """Take words, tags and name of a record away; the merge rewrites the segments, which still hold the terms."""
     row = conn.execute(QUERIES["record"], (record,)).fetchone()
-    if row is None or row["erased"]:
-        return
+    if row is None:
+        return None
     label = Label(row["label"])
     stored = conn.execute(QUERIES["content"], (row["seq"],)).fetchone()
-    if stored is not None:
+    if stored is not None and not row["erased"]:
         take_words(conn, label, row["seq"], Content.parse(stored["content"]))
         # All tiers: a record that was relabelled has left its terms in the segments of the one it came from.
         for table in WORDS.values():
             conn.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
     _take_vectors(conn, row["seq"])
-    for query in ("erase_content", "forget_tags", "forget_names", "forget_queued", "mark_erased"):
+    for query in ("forget_tags", "forget_names", "forget_queued", "mark_erased"):
         conn.execute(QUERIES[query], (row["seq"],))
-
-
-def _give_back(conn: sqlite3.Connection, fallen: int) -> None:
-    """T8: what it replaced or answered stays so only while it or another stands; what hangs on it is flagged."""
-    conn.execute(QUERIES["unsupersede_by"], {"fallen": fallen})
-    conn.execute(QUERIES["unanswer_by"], {"fallen": fallen})
-    _revisit(conn, fallen)
+    return int(row["seq"])
 
 
 def relabel_record(
@@ -193,8 +226,6 @@ def relabel_record(
 ) -> None:
     """Give a record its new label; its words move to the tier they now belong to."""
     conn.execute(QUERIES["relabel"], (label, suspect, state.seq))
-    if suspect:
-        _give_back(conn, state.seq)
     if state.label is not label and content is not None:
         take_words(conn, state.label, state.seq, content)
         put_words(conn, label, state.seq, content)
@@ -222,7 +253,10 @@ def forget_projection(conn: sqlite3.Connection) -> None:
         conn.execute(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
     conn.execute("DELETE FROM unembedded")
     conn.execute("UPDATE embedding SET generation = generation + 1")
-    conn.execute("UPDATE contexts SET shown = 0, head = zeroblob(32), mark = 3, witness = '', fallen = 0, stale = 0")
+    conn.execute(
+        "UPDATE contexts SET shown = 0, head = zeroblob(32), mark = 3, witness = '', fallen = 0, stale = 0,"
+        " fell_at = -1, fooled = 0, admitted = 0"
+    )
 
 
 def digest_of_table(conn: sqlite3.Connection, table: str) -> str:

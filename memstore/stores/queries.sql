@@ -75,22 +75,158 @@ UPDATE keys SET retired = coalesce(retired, ?) WHERE keyid = ?;
 UPDATE keys SET compromised = min(coalesce(compromised, :since), :since) WHERE keyid = :keyid;
 
 -- name: revoke_records
-UPDATE records SET revoked = 1
+UPDATE records SET revoked = 1, revoked_at = :at
 WHERE seq >= :since AND seq IN (SELECT seq FROM entries WHERE keyid = :keyid AND seq >= :since);
 
--- name: revoked_from
-SELECT seq FROM records WHERE seq >= ? AND revoked = 1;
+-- name: void_reviews
+UPDATE reviews SET void = 1
+WHERE seq >= :since AND seq IN (SELECT seq FROM entries WHERE keyid = :keyid AND seq >= :since);
 
--- name: unsupersede_by
-UPDATE records SET superseded_by = NULL
-WHERE superseded_by = :fallen AND id IN (SELECT target FROM links WHERE record = :fallen AND how = 'supersedes');
+-- name: void_retractions
+UPDATE retractions SET void = 1
+WHERE seq >= :since AND seq IN (SELECT seq FROM entries WHERE keyid = :keyid AND seq >= :since);
 
--- name: unanswer_by
-UPDATE records SET answered_by = (
-    SELECT min(a.seq) FROM links l JOIN records a ON a.seq = l.record
-    WHERE l.target = records.id AND l.how = 'answers' AND a.revoked = 0 AND a.suspect = 0 AND a.label >= records.label
+-- name: void_grants
+UPDATE grants SET revoked = 1
+WHERE seq >= :since AND seq IN (SELECT seq FROM entries WHERE keyid = :keyid AND seq >= :since);
+
+-- name: unretract
+UPDATE records SET retracted = coalesce(
+    (SELECT t.reason FROM retractions t WHERE t.record = records.id AND t.void = 0 ORDER BY t.seq LIMIT 1),
+    (SELECT 'leaked' FROM retractions t WHERE t.record = records.id AND t.reason = 'leaked'), '')
+WHERE id IN (SELECT record FROM retractions WHERE void = 1);
+
+-- name: touched_by_key
+SELECT r.seq FROM records r JOIN entries e ON e.seq = r.seq WHERE e.keyid = :keyid AND r.seq >= :since
+UNION SELECT r.seq FROM records r WHERE r.id IN (
+    SELECT v.record FROM reviews v JOIN entries e ON e.seq = v.seq WHERE e.keyid = :keyid AND v.seq >= :since
+    UNION SELECT t.record FROM retractions t JOIN entries e ON e.seq = t.seq WHERE e.keyid = :keyid AND t.seq >= :since);
+
+-- name: put_review
+INSERT INTO reviews (seq, record, author, launch, stance, carry, shown, label) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: put_retraction
+INSERT INTO retractions (seq, record, author, reason, replacement, spreads, own, label) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: retract
+UPDATE records SET retracted = CASE WHEN retracted = '' OR :reason = 'leaked' THEN :reason ELSE retracted END
+WHERE id = :record;
+
+-- name: put_grant
+INSERT OR IGNORE INTO grants (id, seq, principal, giver, scopes, ceiling, expires_at, depth, under)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: revoke_grant
+UPDATE grants SET revoked = 1 WHERE id = ?;
+
+-- name: grant
+SELECT * FROM grants WHERE id = ?;
+
+-- name: grants
+SELECT g.*, c.launch IS NOT NULL AS used FROM grants g LEFT JOIN contexts c ON c.launch = 'grant/' || g.id
+WHERE :principal IN ('', g.principal) ORDER BY g.seq;
+
+-- name: put_affected
+INSERT OR IGNORE INTO affected (act, record) VALUES (?, ?);
+
+-- name: signed_by
+SELECT e.keyid FROM records r JOIN entries e ON e.seq = r.seq WHERE r.id = ?;
+
+-- name: saw_whole
+SELECT 1 FROM contexts c JOIN disclosures d ON d.context = c.no JOIN records r ON r.seq = d.record
+WHERE c.launch = ? AND r.id = ? AND d.detail = 2 AND d.n <= c.shown LIMIT 1;
+
+-- name: reviewed_in
+SELECT 1 FROM reviews v JOIN records r ON r.id = v.record
+WHERE v.launch = ? AND v.record = ? AND v.void = 0 AND r.author <> v.author LIMIT 1;
+
+-- name: standing_reviews
+SELECT v.* FROM reviews v WHERE v.record = ? AND v.void = 0 AND NOT EXISTS (
+    SELECT 1 FROM reviews w WHERE w.record = v.record AND w.author = v.author AND w.void = 0 AND w.seq > v.seq)
+ORDER BY v.seq;
+
+-- name: reach_declared
+WITH RECURSIVE reached (seq, id) AS (
+    SELECT r.seq, r.id FROM records r WHERE r.seq IN (SELECT value FROM json_each(:seqs))
+    UNION
+    SELECT r.seq, r.id FROM reached t
+    JOIN links l ON l.target = t.id AND l.how IN ('derived_from', 'evidence')
+    JOIN records r ON r.seq = l.record
 )
-WHERE answered_by = :fallen AND id IN (SELECT target FROM links WHERE record = :fallen AND how = 'answers');
+SELECT seq FROM reached;
+
+-- name: declared_by
+SELECT DISTINCT l.record FROM records t JOIN links l ON l.target = t.id AND l.how IN ('derived_from', 'evidence')
+WHERE t.seq IN (SELECT value FROM json_each(?)) ORDER BY l.record;
+
+-- name: contexts_shown
+SELECT d.context, c.launch, min(d.n) AS n, p.role FROM disclosures d JOIN contexts c ON c.no = d.context
+JOIN principals p ON p.name = c.principal
+WHERE d.record IN (SELECT value FROM json_each(?)) AND d.n <= c.shown AND p.role IN ('worker', 'lead', 'tool')
+GROUP BY d.context;
+
+-- name: said_after
+SELECT seq FROM records WHERE launch = :launch AND shown >= :n AND shown < :before
+UNION SELECT r.seq FROM reviews v JOIN records r ON r.id = v.record
+WHERE v.launch = :launch AND v.shown >= :n AND v.shown < :before AND v.carry = 'lead';
+
+-- name: subjects
+SELECT r.seq, r.id, r.kind, r.shown, r.revoked_at, e.because,
+    CASE WHEN p.role IN ('worker', 'lead', 'tool') THEN r.launch ELSE '' END AS launch,
+    (SELECT max(t.seq) FROM retractions t WHERE t.record = r.id AND t.spreads = 1 AND t.void = 0) AS poisoned_at
+FROM records r JOIN entries e ON e.seq = r.seq LEFT JOIN principals p ON p.name = r.author
+WHERE r.seq IN (SELECT value FROM json_each(?)) ORDER BY r.seq;
+
+-- name: declarations
+SELECT record, how, target FROM links
+WHERE record IN (SELECT value FROM json_each(?)) AND how IN ('derived_from', 'evidence') ORDER BY record, how, target;
+
+-- name: endorsements
+SELECT v.* FROM reviews v JOIN records r ON r.id = v.record
+WHERE r.seq IN (SELECT value FROM json_each(?)) AND v.void = 0 AND v.stance = 'endorse' AND v.carry <> 'nothing' AND NOT EXISTS (
+    SELECT 1 FROM reviews w WHERE w.record = v.record AND w.author = v.author AND w.void = 0 AND w.seq > v.seq)
+ORDER BY v.seq;
+
+-- name: sights
+SELECT c.launch, coalesce(r.id, '') AS id, min(d.n) AS n, min(d.position) AS position
+FROM contexts c JOIN disclosures d ON d.context = c.no LEFT JOIN records r ON r.seq = d.record
+WHERE c.launch IN (SELECT value FROM json_each(?)) AND d.n <= c.shown
+GROUP BY d.context, d.record ORDER BY d.context, min(d.n);
+
+-- name: reviews_of_launches
+SELECT v.launch, v.seq, v.record FROM reviews v JOIN records r ON r.id = v.record
+WHERE v.launch IN (SELECT value FROM json_each(?)) AND v.void = 0 AND r.author <> v.author ORDER BY v.seq;
+
+-- name: sources
+SELECT id, label, fell_at, admitted FROM records WHERE id IN (SELECT value FROM json_each(?));
+
+-- name: put_standing
+UPDATE records SET admitted = ?, fell_at = ?, because = ? WHERE seq = ?;
+
+-- name: remark
+UPDATE contexts SET mark = ?, witness = ?, fallen = ?, fell_at = ?, fooled = ?, admitted = ? WHERE launch = ?;
+
+-- name: claims
+SELECT DISTINCT l.how, l.target, l.record FROM links l JOIN records o ON o.id = l.target
+WHERE l.how IN ('supersedes', 'answers') AND l.target IN (
+    SELECT id FROM records WHERE seq IN (SELECT value FROM json_each(:seqs))
+    UNION SELECT k.target FROM links k
+    WHERE k.record IN (SELECT value FROM json_each(:seqs)) AND k.how IN ('supersedes', 'answers'))
+ORDER BY l.target, l.record;
+
+-- name: settle_superseded
+UPDATE records SET superseded_by = :by WHERE id = :record AND superseded_by IS NOT :by;
+
+-- name: settle_answered
+UPDATE records SET answered_by = :by WHERE id = :record AND answered_by IS NOT :by;
+
+-- name: rivals
+SELECT l.target AS id FROM links l WHERE l.record = :seq AND l.how = 'supersedes'
+UNION SELECT r.id FROM links l JOIN records r ON r.seq = l.record WHERE l.target = :id AND l.how = 'supersedes';
+
+-- name: disputes
+SELECT max(v.label) AS label FROM reviews v WHERE v.record = ? AND v.void = 0 AND v.stance = 'dispute' AND NOT EXISTS (
+    SELECT 1 FROM reviews w WHERE w.record = v.record AND w.author = v.author AND w.void = 0 AND w.seq > v.seq);
 
 -- name: put_tool
 INSERT INTO tools (pattern, open_world, max_ttl_seconds) VALUES (?, ?, ?)
@@ -138,8 +274,8 @@ WHERE r.id = ?;
 
 -- name: put_record
 INSERT INTO records (seq, id, kind, author, scope, task, session, launch, label, logged_at, expires_at, shown, verification,
-    origin, bytes, stale_inputs, suspect)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    origin, bytes, stale_inputs, suspect, needs_revisit, admitted, fell_at, unregistered, because)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: put_link
 INSERT OR IGNORE INTO links (record, how, target) VALUES (?, ?, ?);
@@ -164,7 +300,8 @@ UPDATE records SET answered_by = coalesce(answered_by, ?) WHERE id = ?;
 UPDATE records SET needs_revisit = 1 WHERE id = ?;
 
 -- name: contingent_on
-SELECT l.record FROM records r JOIN links l ON l.target = r.id WHERE l.how = 'conditions' AND r.seq = ?;
+SELECT DISTINCT l.record FROM records r JOIN links l ON l.target = r.id
+WHERE l.how = 'conditions' AND r.seq IN (SELECT value FROM json_each(?));
 
 -- name: revisit
 UPDATE records SET needs_revisit = 1 WHERE seq = ?;
@@ -188,7 +325,8 @@ SELECT * FROM contexts WHERE launch = ?;
 INSERT INTO contexts (launch, principal, scope, head) VALUES (?, ?, ?, ?);
 
 -- name: move_context
-UPDATE contexts SET shown = ?, head = ?, mark = ?, witness = ?, fallen = ?, stale = ? WHERE no = ?;
+UPDATE contexts SET shown = ?, head = ?, mark = ?, witness = ?, fallen = ?, fell_at = ?, fooled = ?, admitted = ?,
+    stale = ? WHERE no = ?;
 
 -- name: seen
 SELECT max(detail), max(stale) FROM disclosures WHERE record = ? AND context = ?;
@@ -231,9 +369,6 @@ SELECT logged_at FROM entries WHERE seq = ?;
 -- name: shown_to
 SELECT d.record FROM contexts c JOIN disclosures d ON d.context = c.no WHERE c.launch = ? ORDER BY d.n;
 
--- name: launches_shown
-SELECT DISTINCT c.launch FROM disclosures d JOIN contexts c ON c.no = d.context WHERE d.record = ?;
-
 -- name: timeline
 SELECT seq FROM (
     SELECT seq FROM (
@@ -256,6 +391,20 @@ SELECT seq FROM (
             AND :record = '' AND s.ended_seq > :after AND s.ended_seq < :before
         ORDER BY s.ended_seq LIMIT :most
     )
+    UNION ALL
+    SELECT seq FROM (
+        SELECT v.seq AS seq FROM reviews v JOIN records r ON r.id = v.record
+        WHERE r.scope = :scope AND (:task = '' OR r.task = :task) AND (:session = '' OR r.session = :session)
+            AND (:record = '' OR r.id = :record) AND v.seq > :after AND v.seq < :before
+        ORDER BY v.seq LIMIT :most
+    )
+    UNION ALL
+    SELECT seq FROM (
+        SELECT t.seq AS seq FROM retractions t JOIN records r ON r.id = t.record
+        WHERE r.scope = :scope AND (:task = '' OR r.task = :task) AND (:session = '' OR r.session = :session)
+            AND (:record = '' OR r.id = :record) AND t.seq > :after AND t.seq < :before
+        ORDER BY t.seq LIMIT :most
+    )
 )
 ORDER BY seq LIMIT :most;
 
@@ -263,6 +412,7 @@ ORDER BY seq LIMIT :most;
 SELECT kind, label, status, count(*) AS records FROM (
     SELECT r.kind, r.label, CASE
         WHEN r.revoked THEN 'revoked_author'
+        WHEN r.retracted <> '' THEN 'retracted'
         WHEN r.suspect THEN 'suspect'
         WHEN r.superseded_by IS NOT NULL THEN 'superseded'
         WHEN r.expires_at <= :now THEN 'expired'
@@ -283,6 +433,10 @@ SELECT
     (SELECT count(*) FROM contexts c JOIN principals p ON p.name = c.principal
         WHERE c.mark <= :tainted AND p.role IN ('worker', 'lead', 'tool')) AS tainted_contexts,
     (SELECT count(*) FROM disclosures) AS disclosures,
+    (SELECT count(*) FROM reviews) AS reviews,
+    (SELECT count(*) FROM retractions) AS retractions,
+    (SELECT count(*) FROM records WHERE admitted = 1 AND label > :tainted AND erased = 0) AS admitted,
+    (SELECT count(*) FROM records WHERE label <= :tainted AND erased = 0) AS tainted,
     (SELECT count(*) FROM sessions s JOIN leases l ON l.session = s.id
         WHERE s.ended_seq IS NULL AND l.until > :now) AS open_sessions,
     (SELECT count(*) FROM unembedded) AS unembedded;
@@ -312,7 +466,7 @@ SELECT :record, :label WHERE NOT EXISTS (
     SELECT 1 FROM vectors v, embedding e WHERE v.record = :record AND v.vector IS NOT NULL AND v.model = e.model
 );
 
--- name: waiting
+-- name: queued
 SELECT record FROM unembedded ORDER BY label DESC, record LIMIT ?;
 
 -- name: dequeue
@@ -352,8 +506,9 @@ FROM embedding e CROSS JOIN records r CROSS JOIN vectors v ON v.record = r.seq A
 WHERE r.scope = :scope AND r.label = :label AND v.model = e.model ORDER BY r.seq, v.passage;
 
 -- name: vectors_of
-SELECT v.record, v.passage, v.vector FROM vectors v, embedding e
-WHERE v.record = ? AND v.vector IS NOT NULL AND v.model = e.model;
+SELECT v.record, v.passage, v.vector
+FROM embedding e CROSS JOIN json_each(?) j CROSS JOIN vectors v ON v.record = j.value AND v.vector IS NOT NULL
+WHERE v.model = e.model ORDER BY v.record, v.passage;
 
 -- name: count_vectors
 SELECT r.scope, r.label, count(DISTINCT v.record) AS records, count(*) AS vectors
@@ -363,10 +518,24 @@ WHERE v.vector IS NOT NULL AND v.model = e.model GROUP BY r.scope, r.label ORDER
 -- name: scopes
 SELECT (SELECT min(scope) FROM records) AS least, (SELECT max(scope) FROM records) AS most;
 
--- name: neighbours
-SELECT r.seq,
-    (SELECT max(b.seq) FROM records b WHERE b.scope = r.scope AND b.label = r.label AND b.task = r.task
-        AND b.seq < r.seq AND b.erased = 0) AS before,
-    (SELECT min(a.seq) FROM records a WHERE a.scope = r.scope AND a.label = r.label AND a.task = r.task
-        AND a.seq > r.seq AND a.erased = 0) AS after
-FROM json_each(?) j JOIN records r ON r.seq = j.value WHERE r.task <> '';
+-- name: readers
+SELECT d.position, d.at, r.id, c.principal, d.label, d.detail, d.stale
+FROM disclosures d JOIN contexts c ON c.no = d.context JOIN records r ON r.seq = d.record
+WHERE d.record = ? ORDER BY d.position, d.context, d.n;
+
+-- name: shown_in
+SELECT d.position, d.at, coalesce(r.id, '') AS id, c.principal, d.label, d.detail, d.stale
+FROM contexts c JOIN disclosures d ON d.context = c.no LEFT JOIN records r ON r.seq = d.record
+WHERE c.launch = ? ORDER BY d.n;
+
+-- name: of_task
+SELECT id FROM records WHERE scope = ? AND task = ? AND erased = 0 ORDER BY seq DESC LIMIT ?;
+
+-- name: waiting
+SELECT r.id FROM records r WHERE :scope IN ('', r.scope) AND r.erased = 0 AND r.retracted = '' AND r.revoked = 0
+    AND r.superseded_by IS NULL AND r.kind NOT IN ('hypothesis', 'tool_result', 'external')
+    AND (r.expires_at IS NULL OR r.expires_at > :now)
+    AND (r.suspect = 1 OR (r.label IN (1, 2) AND NOT EXISTS (
+        SELECT 1 FROM reviews v WHERE v.record = r.id AND v.void = 0 AND v.carry IN ('person', 'checker', 'lead')
+            AND NOT (v.carry = 'lead' AND r.admitted = 1 AND v.stance = 'endorse'))))
+ORDER BY r.seq DESC LIMIT :most;

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from memstore.core.labels import Label
-from memstore.ports import Filter, Found, Match, Matches, Neighbours, Share
+from memstore.ports import Filter, Found, Match, Matches, Share
 from memstore.stores.memo import Memo
 from memstore.stores.projection import WORDS
 from memstore.stores.sql import QUERIES
@@ -65,7 +65,7 @@ _ALIVE = (
 _REPLACED = "(r.superseded_by IS NOT NULL AND r.superseded_by < ?)"
 # What may have fallen, or may fall by itself: all others stand. As the partial index `records_odd` has it.
 _ODD = (
-    "(r.revoked = 1 OR r.suspect = 1 OR r.superseded_by IS NOT NULL OR r.expires_at IS NOT NULL"
+    "(r.revoked = 1 OR r.suspect = 1 OR r.retracted <> '' OR r.superseded_by IS NOT NULL OR r.expires_at IS NOT NULL"
     " OR r.kind = 'hypothesis')"
 )
 
@@ -105,7 +105,7 @@ def _fallen(wanted: Filter, share: Share) -> tuple[str, tuple[object, ...]]:
     """The SQL for whether a record may not be served as it is, and its values; "0" where that makes no difference."""
     if share is Share.ANY:
         return "0", ()
-    fallen = f"(r.revoked = 1 OR r.suspect = 1 OR {_REPLACED} OR NOT ({_ALIVE}))"
+    fallen = f"(r.revoked = 1 OR r.suspect = 1 OR r.retracted <> '' OR {_REPLACED} OR NOT ({_ALIVE}))"
     return fallen, (_position(wanted), wanted.now, wanted.now, wanted.now)
 
 
@@ -265,11 +265,6 @@ class RetrievalTables:
         sql = f"SELECT r.seq FROM records r {few} WHERE {' AND '.join(where.conditions)} LIMIT ?"
         rows = self.conn.execute(sql, (*where.values, most + 1)).fetchall()
         return [row["seq"] for row in rows] if len(rows) <= most else None
-
-    def neighbours(self, records: Sequence[int]) -> dict[int, Neighbours]:
-        """What stands directly before and after each record in its task, in its tier and scope."""
-        rows = self.conn.execute(QUERIES["neighbours"], (json.dumps(list(records)),))
-        return {row["seq"]: Neighbours(row["before"], row["after"]) for row in rows}
 
     def timeline(
         self, scope: str, *, task: str, session: str, record: str, after: int, before: int, most: int

@@ -5,10 +5,14 @@ A query name that is doubled is an error at once; a value that is none of its ty
 
 from __future__ import annotations
 
+import json
 import re
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
+
+from memstore.core.labels import Cause, CauseCode, Label
 
 _HERE = Path(__file__).parent
 _NAME = re.compile(r"^-- name: ([a-z_]+)$", re.MULTILINE)
@@ -40,6 +44,16 @@ def member(values: type[E], value: object, worst: E) -> E:
         return values(value)
     except ValueError:
         return worst
+
+
+@lru_cache(maxsize=4096)
+def causes_from(text: object) -> tuple[Cause, ...]:
+    """Causes as they are stored; none where what is there cannot be read."""
+    try:
+        told = json.loads(text)  # type: ignore[arg-type]  # what is no text raises
+        return tuple(Cause(CauseCode(c["code"]), Label.named(c["label"]), c.get("id", "")) for c in told)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ()
 
 
 def migration(name: str) -> str:

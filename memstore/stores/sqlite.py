@@ -26,10 +26,11 @@ from memstore.stores.memo import Memo
 from memstore.stores.projection import PROJECTED, apply, digest_of_table, forget_projection
 from memstore.stores.retrieval import RetrievalTables
 from memstore.stores.sql import QUERIES
+from memstore.stores.trust import ReviewTables, TrustTables
 from memstore.stores.vectors import VectorTables
 
 APPLICATION_ID = 0x6D656D73  # "mems"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_SECONDS = 30.0
 COPY = "copy-"
 CACHE_KIB = 16_000  # a search of a big store reads more than SQLite's two megabytes
@@ -58,6 +59,8 @@ class SqliteUnit:
         self.registry = RegistryTables(conn, self._memo)
         self.records = RecordTables(conn, now)
         self.disclosures = DisclosureTables(conn, now)
+        self.trust = TrustTables(conn)
+        self.reviews = ReviewTables(conn, now)
         self.retrieval = RetrievalTables(conn, self._memo)
         self.vectors = VectorTables(conn)
         self.counts = CountTables(conn, now)

@@ -6,6 +6,7 @@ erased or moved to another tier is written as a row without a vector: whoever ke
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 
@@ -33,7 +34,7 @@ class VectorTables:
 
     def waiting(self, most: int) -> list[int]:
         """Positions of records that wait for vectors, higher tiers first, then the older."""
-        return [row["record"] for row in self.conn.execute(QUERIES["waiting"], (most,))]
+        return [row["record"] for row in self.conn.execute(QUERIES["queued"], (most,))]
 
     def put(self, record: int, model: str, passages: Sequence[bytes]) -> bool:
         """Store a record's vectors, one a passage; False where it waits no longer (erased, done by another)."""
@@ -52,8 +53,7 @@ class VectorTables:
 
     def of(self, records: Sequence[int]) -> Iterator[tuple[int, int, bytes]]:
         """(record, passage, vector) of these records, as far as they have any of the store's model."""
-        for record in records:
-            yield from map(tuple, self.conn.execute(QUERIES["vectors_of"], (record,)))
+        yield from map(tuple, self.conn.execute(QUERIES["vectors_of"], (json.dumps(list(records)),)))
 
     def counted(self) -> list[VectorCount]:
         """Each scope and tier that has vectors of the store's model."""

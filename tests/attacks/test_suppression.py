@@ -66,12 +66,13 @@ def test_nothing_lower_replaces_what_stands(fleet: Fleet):
     flooder, reader = fleet.agent("flooder", open_world=True), fleet.agent("reader")
     rule = lead.write("constraint", *TEXT)
     said = worker.write("finding", *TEXT)
-    worker.write("finding", "No limit", "at all", supersedes=rule["id"])
+    rival = worker.write("finding", "No limit", "at all", supersedes=rule["id"])["id"]
     flooder.write("finding", "No limit", "ever", supersedes=said["id"])
     answer = reader.search("limit")
     assert ids(answer, "trusted") == [rule["id"]]
     assert said["id"] in ids(answer, "attributed")
-    assert all(not hit["flags"] for hit in answer["trusted"]["hits"] + answer["attributed"]["hits"])
+    flags = {hit["id"]: hit["flags"] for hit in answer["trusted"]["hits"] + answer["attributed"]["hits"]}
+    assert flags == {rule["id"]: [], said["id"]: [], rival: ["conflicting"]}
 
 
 def test_an_authors_lower_successor_only_flags_its_own_record(fleet: Fleet):

@@ -96,7 +96,8 @@ def test_stats_count_what_is_there(cli):
         "by_status": {"in_force": 2},
     }
     assert (counted["quarantined_share"], counted["tainted_contexts"], counted["open_sessions"]) == (0.5, 1, 1)
-    assert (counted["pending_vectors"], counted["reviews_waiting"]) == (2, 0)
+    assert (counted["pending_vectors"], counted["reviews_waiting"]) == (2, 1)
+    assert (counted["tainted_share"], counted["admitted"], counted["reviews"]) == (0.5, 0, 0)
     assert counted["bytes_on_disk"] > 0
     assert counted["disclosures"] == 1
 

@@ -29,12 +29,12 @@ from memstore.core.fold import (
     PutKey,
     PutPrincipal,
     PutTool,
-    RecordState,
     RetireKey,
     Supersede,
 )
 from memstore.core.labels import Label, Mark, Source, Status
 from memstore.core.policy import Tool
+from memstore.core.state import RecordState
 from memstore.core.statements import Kind, Role
 from memstore.ports import Store, Unit
 
@@ -178,22 +178,35 @@ class RecordsContract:
                 unit.apply(NeedsRevisit(record_id(told.seq + 1)), None)
             assert seen == [False, True, True]
 
-    def test_a_compromise_voids_records_by_that_key_from_the_position_on_and_what_they_replaced_stands(
-        self, store: Store
-    ):
+    def test_a_compromise_voids_records_by_that_key_from_the_position_on(self, store: Store):
         with store.write() as unit:
             old, asked = put(unit, 0), put(unit, 1, kind=Kind.QUESTION)
             by_other = put(unit, 2)
             # The entry at position n is signed by "key<n>" here.
             bad = put(unit, 3, supersedes=old, answers=asked)
-            unit.apply(Supersede(old, 3), None)
-            unit.apply(Answer(asked, 3), None)
             unit.apply(PutKey(key("key3")), None)
             unit.apply(CompromiseKey("key3", 4), None)
             assert not found(unit, bad).revoked
             unit.apply(CompromiseKey("key3", 3), None)
             assert found(unit, bad).revoked
             assert not found(unit, by_other).revoked
+            assert unit.reviews.touched_by_key("key3", 3) == [3]
+
+    def test_what_replaces_and_answers_what_is_told_and_settled(self, store: Store):
+        with store.write() as unit:
+            old, asked = put(unit, 0), put(unit, 1, kind=Kind.QUESTION)
+            put(unit, 2, supersedes=old, answers=asked)
+            unit.apply(Supersede(old, 2), None)
+            unit.apply(Answer(asked, 2), None)
+            for told in ([0, 1], [2]):
+                claims = unit.trust.claims(told)
+                assert sorted((one.how, one.target, one.claimant) for one in claims) == [
+                    ("answers", asked, 2),
+                    ("supersedes", old, 2),
+                ]
+            assert unit.trust.settle_claim("supersedes", old, None)
+            assert unit.trust.settle_claim("answers", asked, None)
+            assert not unit.trust.settle_claim("answers", asked, None)
             assert (found(unit, old).superseded_by, found(unit, asked).answered_by) == (None, None)
 
     def test_sessions_come_newest_first_as_many_as_asked_for(self, store: Store):
@@ -247,6 +260,7 @@ class DisclosuresContract:
     """Records 0 to 3 are there, attributed; the context "l" is open."""
 
     def _open(self, unit: Unit) -> None:
+        unit.apply(PutPrincipal(principal("ada"), key("k")), None)
         for seq in range(4):
             put(unit, seq)
         unit.disclosures.open_context("l", principal="ada", scope="main")
@@ -316,7 +330,7 @@ class DisclosuresContract:
             head = context(unit, "l").head
             for seq in (1, 2):
                 unit.records.relabel(found(unit, record_id(seq)), Label.TAINTED, suspect=False, content=None)
-            unit.disclosures.remark([1])
+            unit.trust.remark([1])
             assert context(unit, "l").mark == Mark(Label.TAINTED, record_id(1))
             assert context(unit, "l").head == head
             assert context(unit, "m").mark.label is Label.ATTRIBUTED

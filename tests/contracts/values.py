@@ -9,10 +9,11 @@ from typing import Any
 
 from memstore.core.contexts import Disclosure, Extent
 from memstore.core.entries import Entry, Logged, leaf_of
-from memstore.core.fold import PutRecord, PutSession, RecordState, SessionState
+from memstore.core.fold import PutRecord, PutSession
 from memstore.core.labels import Cause, CauseCode, Label, SignatureState, Source, Status, Verdict
 from memstore.core.policy import KeyState, Principal
 from memstore.core.records import Content
+from memstore.core.state import RecordState, SessionState
 from memstore.core.statements import Kind, Origin, Recorded, Role, Verification, digest_of
 from memstore.ports import Filter, StoredContent, Unit
 

@@ -13,8 +13,6 @@ from memstore.core.fold import (
     ExtendChain,
     NeedsRevisit,
     PutRecord,
-    RecordState,
-    SessionState,
     Supersede,
     expiry_of,
     fold,
@@ -22,6 +20,7 @@ from memstore.core.fold import (
 )
 from memstore.core.labels import Label, Mark, SignatureState, Source, Status, Verdict
 from memstore.core.policy import Principal, Tool
+from memstore.core.state import GrantState, RecordState, SessionState
 from memstore.core.statements import KeyAction, KeyChanged, Kind, Origin, Recorded, Role, Verification, payload_type
 
 OLD = "m-" + "o" * 26
@@ -64,6 +63,15 @@ class View:
         return self.shown
 
     def session(self, session: str) -> SessionState | None:
+        return None
+
+    def signed_by(self, record: str) -> str:
+        return "k"
+
+    def saw_whole(self, launch: str, record: str) -> bool:
+        return True
+
+    def grant(self, grant: str) -> GrantState | None:
         return None
 
 
@@ -173,7 +181,7 @@ def test_an_entry_is_judged_by_author_kind_signature_and_sources():
 def test_a_compromise_reaches_back_to_where_it_says():
     key = {"principal": "worker", "keyid": "k" * 43, "since": 4, "action": KeyAction.COMPROMISED}
     stated = KeyChanged.build(store="a" * 26, author="operator", launch="o", n=1, prev="", asserted_at=0, **key)
-    assert folded(stated, View())[0] == CompromiseKey("k" * 43, 4)
+    assert folded(stated, View())[0] == CompromiseKey("k" * 43, 4, at=9)
 
 
 def test_the_gravest_status_is_the_one_that_shows():

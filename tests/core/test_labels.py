@@ -67,7 +67,7 @@ def test_a_source_that_is_not_here_counts_as_the_worst():
 @pytest.mark.parametrize("status", Status)
 @pytest.mark.parametrize("label", Label)
 def test_what_fell_is_worth_tainted_and_what_is_only_stale_keeps_its_label(label: Label, status: Status):
-    stale = status in (Status.IN_FORCE, Status.EXPIRED, Status.SUPERSEDED)
+    stale = status in (Status.IN_FORCE, Status.EXPIRED, Status.SUPERSEDED, Status.RETRACTED)
     assert Source("m-a", label, status).worth == (label if stale else min(label, Label.TAINTED))
 
 

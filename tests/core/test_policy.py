@@ -30,6 +30,7 @@ from memstore.core.statements import (
     Kind,
     PrincipalRegistered,
     Recorded,
+    Reviewed,
     Role,
     SessionEnded,
     SessionStarted,
@@ -112,15 +113,18 @@ ACTS = {
     "start": statement(SessionStarted, scope="main"),
     "end": statement(SessionEnded),
     "record": statement(Recorded, scope="main"),
+    "review": statement(Reviewed),
 }
-ANYBODY = {"rotate own", "start", "end", "record"}
+ANYBODY = {"rotate own", "start", "end", "record", "review"}
 
 
 @pytest.mark.parametrize(("role", "act"), list(itertools.product(Role, ACTS)))
 def test_who_may_author_what(role: Role, act: str):
     allowed = isinstance(may_author(ACTS[act], Principal("a", role, scopes=("main",))), Allowed)
     if role is Role.OPERATOR:
-        assert allowed == (act not in ("rotate another's", "record"))
+        assert allowed == (act not in ("rotate another's", "record", "review"))
+    elif act == "reset":
+        assert allowed == (role in (Role.LEAD, Role.HUMAN))
     else:
         assert allowed == (act in ANYBODY and not (act == "record" and role is Role.CHECKER))
 

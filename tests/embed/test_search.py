@@ -1,4 +1,4 @@
-"""Search with the real model, through the facade: what is meant is found, whatever is asked and however little is there."""
+"""Search with the real model, through the facade: what is meant is found, whatever is asked."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_an_empty_store_and_one_record_are_no_special_cases(fleet: Fleet, ada: M
 
 @pytest.mark.parametrize(
     "text",
-    ["x" * 60_000, "👩‍🚀🚀 " * 3000, "数据库迁移" * 4000, "قاعدة البيانات " * 2000, "‮evil‬", "\ud83d half"],
+    ["x" * 60_000, "👩‍🚀🚀 " * 3000, "数据库迁移" * 4000, "قاعدة البيانات " * 2000, "\u202eevil\u202c", "\ud83d half"],
     ids=["one word", "emoji", "CJK", "right to left", "bidi", "half a surrogate pair"],
 )
 def test_whatever_is_asked_or_written_is_embedded(fleet: Fleet, ada: MemStore, text: str):
@@ -68,8 +68,8 @@ def test_a_long_body_is_found_by_a_passage_deep_in_it_which_is_shown(fleet: Flee
     filler = "The quarterly report lists revenue by region and by product line. " * 60
     deep = (
         "Penguins huddle in large groups so that they keep warm through the polar night. Those at the edge move inward "
-        "after a while, and those from the middle take their turn in the wind. No bird stands outside for long. Feathers "
-        "hold a layer of air, and a layer of fat lies under the skin; the feet are kept just above freezing."
+        "after a while, and those from the middle take their turn in the wind. No bird stands outside for long. "
+        "Feathers hold a layer of air, and a layer of fat lies under the skin; the feet are kept just above freezing."
     )
     told = ada.write("finding", "Notes of a long day", filler + "\n\n" + deep + "\n\n" + filler)["id"]
     for number in range(5):

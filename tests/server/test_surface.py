@@ -17,9 +17,11 @@ ARGUMENTS = {
     "limit max_tokens cursor",
     "memory_get": "ids* detail max_tokens",
     "memory_open": "refs* render offset max_tokens",
+    "memory_review": "ids* verdict* method evidence",
+    "memory_retract": "id* reason* replacement dry_run",
     "memory_history": "id task of_session view since until as_of limit max_tokens cursor",
 }
-TOKENS_NOW = 1_800  # of the 3,000 that all 14 tools may take
+TOKENS_NOW = 2_000  # of the 3,000 that all 14 tools may take
 
 
 def named(schema: dict[str, Any]) -> str:

@@ -23,12 +23,8 @@ CREATE TABLE unembedded (record INTEGER PRIMARY KEY, label INTEGER NOT NULL);
 CREATE INDEX unembedded_order ON unembedded (label DESC, record);
 INSERT INTO unembedded (record, label) SELECT seq, label FROM records WHERE erased = 0;
 
--- Who stands before and after a record in its task.
-CREATE INDEX records_neighbours ON records (scope, label, task, seq);
-
--- The records that may have fallen or may fall by themselves: few, and counted apart from the many that stand.
-CREATE INDEX records_odd ON records (label, seq) WHERE (revoked = 1 OR suspect = 1 OR superseded_by IS NOT NULL
-    OR expires_at IS NOT NULL OR kind = 'hypothesis');
+-- What of a tier is of one task.
+CREATE INDEX records_of_task ON records (scope, label, task, seq);
 
 -- A text says first what it is about: its beginning is a column of its own. Filled again from the contents.
 DROP TABLE words_trusted;

@@ -1,0 +1,93 @@
+"""Who was shown what: the disclosures of a session's context, and the readers of a record (DESIGN 3.1, 7).
+
+Closed values and ids alone, so that looking lowers nothing. What was withheld is told as far as the store knows it: the
+records of the session's task that stand in quarantine and that its context was not shown.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from memstore.answers import Page
+from memstore.core.contexts import Extent
+from memstore.core.labels import Label
+from memstore.core.state import RecordState, SessionState
+from memstore.errors import InvalidInput, NotFound
+from memstore.ports import Disclosed, Unit
+from memstore.render import timestamp
+from memstore.requests import HistoryRequest
+from memstore.serving import Caller, resolve
+
+MOST_WITHHELD = 200
+
+
+def disclosures(
+    unit: Unit, caller: Caller, request: HistoryRequest, page: Page, after: int
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Events from number `after` on, as many as the page holds, and the number to go on from, if any are left."""
+    events = _withheld_and_shown(unit, caller, request)
+    taken: list[dict[str, Any]] = []
+    for number, event in enumerate(events):
+        if number <= after:
+            continue
+        if len(taken) == request.limit or (taken and not page.budget.take(event)):
+            return taken, number - 1
+        taken.append(event)
+    return taken, None
+
+
+def _withheld_and_shown(unit: Unit, caller: Caller, request: HistoryRequest) -> list[dict[str, Any]]:
+    if request.id:
+        record = unit.view.record(resolve(unit, caller, request.id))
+        if record is None or record.scope != caller.scope:
+            return []
+        return [_event(shown) for shown in unit.reviews.readers(record.seq)]
+    if not request.of_session:
+        raise InvalidInput(
+            "The view disclosures is of a record or of a session",
+            code="missing_field",
+            next_call="Pass id for who saw a record, or of_session for what its context was shown.",
+        )
+    session = unit.view.session(request.of_session)
+    if session is None or session.scope != caller.scope:
+        raise NotFound("There is no session of this id", code="unknown_id", next_call="memory_history shows sessions.")
+    shown = unit.reviews.shown_in(session.launch)
+    return [_event(one) for one in shown] + _withheld(unit, session, {one.record for one in shown})
+
+
+def _event(shown: Disclosed) -> dict[str, Any]:
+    """One disclosure: `label` and `stale` are as they were when it was shown, not as they are now."""
+    return {
+        "seq": shown.position,
+        "at": timestamp(shown.at),
+        "event": "shown",
+        "id": shown.record,
+        "author": shown.principal,
+        "label": str(Label(shown.label)),
+        "detail": "full" if shown.extent == Extent.FULL else "concise",
+        "stale": shown.stale,
+    }
+
+
+def _withheld(unit: Unit, session: SessionState, shown: set[str]) -> list[dict[str, Any]]:
+    found = [unit.view.record(record) for record in unit.reviews.of_task(session.scope, session.task, MOST_WITHHELD)]
+    return [
+        {
+            "seq": state.seq,
+            "at": timestamp(state.logged_at),
+            "event": "withheld",
+            "id": state.id,
+            "author": state.author,
+            "label": str(state.label),
+            "reasons": reasons,
+        }
+        for state in found
+        if state is not None and state.id not in shown and (reasons := _reasons(state, unit.now))
+    ]
+
+
+def _reasons(state: RecordState, now: int) -> list[str]:
+    """Why a record is not among what may be relied on, as far as its projection says."""
+    labels = {Label.UNTRUSTED: ["external"], Label.TAINTED: ["tainted"]}
+    status = str(state.status(now))
+    return labels.get(state.label, []) + ([status] if status != "in_force" else [])

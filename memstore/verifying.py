@@ -1,0 +1,163 @@
+"""What every read checks before a record is served: that it is what was logged, signed and judged (DESIGN 3.1, T12).
+
+Whatever is off makes the record broken: it has no statement then, and is quarantined. A label that stands higher than
+in its entry has to be borne out by endorsements in the log, for the table that it stands in is only a projection.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from memstore.core.entries import Entry, Logged, leaf_of
+from memstore.core.fold import expiry_of
+from memstore.core.keys import verify_signature
+from memstore.core.labels import RESTING, Label, SignatureState
+from memstore.core.policy import Carry, KeyState
+from memstore.core.records import Content, content_digest
+from memstore.core.reviews import carry_in
+from memstore.core.state import RecordState
+from memstore.core.statements import (
+    Recorded,
+    Reviewed,
+    Stance,
+    parse_statement,
+    pre_authentication_encoding,
+    short_id,
+)
+from memstore.errors import IntegrityError
+from memstore.ports import StoredContent, Unit
+
+# How far back a label is followed from a record to what it rests on, before it counts as not borne out.
+DEEPEST = 16
+
+
+_SIGNED = ("kind", "author", "scope", "task", "session", "launch", "verification", "origin")
+
+
+def verified(unit: Unit, state: RecordState) -> tuple[Recorded | None, Content, SignatureState]:
+    """Statement and content of a record, and what is known of its signature; no statement where anything is off."""
+    broken = (None, Content(), SignatureState.INVALID)
+    logged, stored = unit.log.entry(state.seq), unit.contents.get(state.seq)
+    if logged is None or stored is None:
+        return broken
+    # 1. What was signed and hashed is what lies here.
+    key = unit.registry.key(logged.entry.keyid)
+    statement = authentic(logged, stored, key.public if key else b"")
+    if statement is None:
+        return broken
+    # 2. The signature is by a key of the author that stood at this position.
+    if signing_key(unit, logged, statement.author) is None:
+        return None, Content(), SignatureState.UNKNOWN_KEY
+    # 3. It is of this store and of this record, and the projection says what the statement says.
+    if statement.store != unit.log.head().store or short_id("m-", logged.entry.digest) != state.id:
+        return broken
+    if not _is_projected(unit, state, statement, logged.entry):
+        return broken
+    return statement, Content.of_store(stored.content), SignatureState.VALID
+
+
+@lru_cache(maxsize=2048)
+def authentic(logged: Logged, stored: StoredContent, public: bytes) -> Recorded | None:
+    """The statement of a record if entry, leaf, signature and content are of one piece: a function of their bytes.
+
+    So it is kept: what lies in the file is read each time, and where it is the same bytes, so is what they prove.
+    With `public` empty the signature is not looked at: nobody's key is known that might have made it.
+    """
+    # 1. The entry hashes to the leaf that the tree holds.
+    if leaf_of(logged.entry) != logged.leaf:
+        return None
+    try:
+        # 2. The statement is well formed, and the key signed it.
+        statement = parse_statement(logged.entry.payload_type, logged.payload)
+        if public:
+            verify_signature(public, logged.signature, _message(logged))
+        # 3. The content is what the statement commits to.
+        if not isinstance(statement, Recorded) or content_digest(stored.salt, stored.content) != statement.content:
+            return None
+        Content.parse(stored.content)
+    except IntegrityError:
+        return None
+    return statement
+
+
+def _is_projected(unit: Unit, state: RecordState, statement: Recorded, entry: Entry) -> bool:
+    """Whether the projection says what the log says, as far as one entry and its key can tell."""
+    key = unit.registry.key(entry.keyid)
+    void = key is not None and not key.stands_at(entry.seq)
+    return (
+        all(getattr(state, name) == getattr(statement, name) for name in _SIGNED)
+        and state.logged_at == entry.logged_at
+        and state.expires_at == expiry_of(statement, entry.logged_at)
+        and state.revoked == void
+        and (state.label <= entry.verdict.label or is_borne_out(unit, state, entry))
+    )
+
+
+def signature_state(unit: Unit, logged: Logged, author: str) -> SignatureState:
+    """What is known of an entry's signature: over its payload, by a key of `author`, at its position.
+
+    A compromised key's signature is still valid; that its acts are void is the record's status (T5).
+    """
+    key = signing_key(unit, logged, author)
+    if key is None:
+        return SignatureState.UNKNOWN_KEY
+    return SignatureState.VALID if is_signed_by(key, logged) else SignatureState.INVALID
+
+
+def signing_key(unit: Unit, logged: Logged, author: str) -> KeyState | None:
+    """The key that an entry names, if it was one of `author` at its position."""
+    key = unit.registry.key(logged.entry.keyid)
+    return key if key is not None and key.principal == author and key.in_use_at(logged.entry.seq) else None
+
+
+def is_signed_by(key: KeyState, logged: Logged) -> bool:
+    try:
+        verify_signature(key.public, logged.signature, _message(logged))
+    except IntegrityError:
+        return False
+    return True
+
+
+def _message(logged: Logged) -> bytes:
+    return pre_authentication_encoding(logged.entry.payload_type, logged.payload)
+
+
+def is_borne_out(unit: Unit, state: RecordState, entry: Entry, depth: int = 0) -> bool:
+    """Whether reviews in the log account for a label above the one in its entry (T6)."""
+    if state.label <= entry.verdict.label:
+        return True
+    if depth > DEEPEST:
+        return False
+    if any(_endorses(unit, state, review.seq) for review in unit.reviews.standing(state.id)):
+        return True
+    # No endorsement of its own: then nothing but what it rests on held it down, and all of that has risen.
+    if any(cause.label < state.label for cause in entry.verdict.because if cause.code not in RESTING):
+        return False
+    held = [cause.id for cause in entry.verdict.because if cause.label < state.label]
+    return all(_has_risen(unit, record, state, depth) for record in held)
+
+
+def _has_risen(unit: Unit, record: str, above: RecordState, depth: int) -> bool:
+    source = unit.view.record(record)
+    logged = unit.log.entry(source.seq) if source else None
+    if source is None or logged is None or leaf_of(logged.entry) != logged.leaf:
+        return False
+    return source.label >= above.label and is_borne_out(unit, source, logged.entry, depth + 1)
+
+
+def _endorses(unit: Unit, state: RecordState, seq: int) -> bool:
+    """Whether the entry at `seq` is a sound endorsement of this record by somebody who can carry it."""
+    logged = unit.log.entry(seq)
+    if logged is None or leaf_of(logged.entry) != logged.leaf:
+        return False
+    try:
+        statement = parse_statement(logged.entry.payload_type, logged.payload)
+    except IntegrityError:
+        return False
+    if not isinstance(statement, Reviewed) or statement.record != state.id or statement.verdict is not Stance.ENDORSE:
+        return False
+    author, key = unit.view.principal(statement.author), signing_key(unit, logged, statement.author)
+    if author is None or key is None or not key.stands_at(seq) or not is_signed_by(key, logged):
+        return False
+    carry = carry_in(unit.view, statement, author, logged.entry.keyid)
+    return carry is not Carry.NOTHING and (carry is not Carry.TYPED or state.label <= Label.ATTRIBUTED)

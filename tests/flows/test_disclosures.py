@@ -1,0 +1,80 @@
+"""Who was shown what, when and at which label; and what was withheld (DESIGN 3.1, 7)."""
+
+import pytest
+from simulator import Fleet, leaked, refs
+
+from memstore.errors import MemStoreError
+from memstore.service import MemStore
+
+SECRET = "the outside says that the key is under the mat"
+
+
+def test_a_session_tells_what_its_context_was_shown_and_what_it_was_not(fleet: Fleet, ada: MemStore, ben: MemStore):
+    first = ada.write_for("work", kind="finding", title="First", body="x")["id"]
+    page = ada.observe_for("work", source="https://a.example/", content=SECRET)["id"]
+    session = ben.session_start("work")["session"]
+    ben.get([first])
+    events = fleet.fresh("lead").history(of_session=session, view="disclosures")["events"]
+    assert [(event["event"], event["id"], event["label"]) for event in events] == [
+        ("shown", first, "attributed"),
+        ("withheld", page, "untrusted"),
+    ]
+    assert events[0]["detail"] == "full"
+    assert events[1]["reasons"] == ["external"]
+    assert leaked(SECRET, events) == ""
+
+
+def test_the_label_is_that_of_then(fleet: Fleet, ada: MemStore, lead: MemStore):
+    said = ada.write("finding", "Found", "x")["id"]
+    lead.get([said])
+    lead.review([said], "endorse")
+    fleet.fresh("ben").get([said])
+    events = ada.history(id=said, view="disclosures")["events"]
+    assert [(event["author"], event["label"]) for event in events] == [("lead", "attributed"), ("ben", "trusted")]
+
+
+def test_opening_counts_as_being_shown(fleet: Fleet, ada: MemStore, ben: MemStore):
+    page = ada.observe("https://a.example/", SECRET)["id"]
+    ben.open(refs(ben.search("mat")))
+    events = ada.history(id=page, view="disclosures")["events"]
+    assert [(event["author"], event["label"]) for event in events] == [("ada", "untrusted"), ("ben", "untrusted")]
+
+
+def test_it_comes_in_pages(fleet: Fleet, ada: MemStore, ben: MemStore):
+    session = ben.session_start("work")["session"]
+    said = [ada.write("finding", f"Found {number}", "x")["id"] for number in range(7)]
+    ben.get(said)
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        answer = ada.history(of_session=session, view="disclosures", limit=3, cursor=cursor)
+        seen += [event["id"] for event in answer["events"]]
+        cursor = answer["next_cursor"]
+        if not cursor:
+            break
+    assert seen == said
+
+
+def test_looking_lowers_nothing_and_tells_nothing_of_another_scope(fleet: Fleet, ada: MemStore):
+    page = ada.observe("https://a.example/", SECRET)["id"]
+    reader = fleet.fresh("ben")
+    assert reader.history(id=page, view="disclosures")["mark"] == "trusted"
+    fleet.agent("far", scopes=("elsewhere",))
+    assert fleet.fresh("far").history(id=page, view="disclosures")["events"] == []
+    session = ada.session_start("work")["session"]
+    with pytest.raises(MemStoreError, match="unknown_id"):
+        fleet.fresh("far").history(of_session=session, view="disclosures")
+    with pytest.raises(MemStoreError, match="missing_field"):
+        reader.history(view="disclosures")
+
+
+def test_reviews_and_retractions_stand_in_the_timeline(fleet: Fleet, ada: MemStore, lead: MemStore):
+    said = ada.write("finding", "Found", "x")["id"]
+    lead.get([said])
+    lead.review([said], "dispute", method="tested")
+    lead.retract(said, "wrong")
+    events = fleet.fresh("ben").history(id=said)["events"]
+    assert [(event["event"], event["author"]) for event in events] == [
+        ("recorded", "ada"), ("reviewed", "lead"), ("retracted", "lead"),
+    ]  # fmt: skip
+    assert (events[1]["verdict"], events[1]["method"], events[2]["reason"]) == ("dispute", "tested", "wrong")
