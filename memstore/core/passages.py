@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from memstore.core.records import Content
 
 # The model reads 256 tokens, of four characters and more in English. Shorter pieces say more clearly what they say.
-PASSAGE = 600
-MOST_PASSAGES = 128
+PASSAGE = 450
+MOST_PASSAGES = 160
 # Raised whenever the passages of the same content change: vectors of other passages are other vectors.
 RECIPE = "passages-1"
 

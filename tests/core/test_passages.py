@@ -65,7 +65,7 @@ def test_a_short_body_is_its_own_excerpt():
 
 
 def test_an_excerpt_shows_the_passage_that_was_found():
-    body = "\n\n".join([SENTENCE * 10, "Here the gearbox is described. " * 19, SENTENCE * 10])
+    body = "\n\n".join([SENTENCE * 8, "Here the gearbox is described. " * 14, SENTENCE * 8])
     found = excerpt(body, passage=1, words=["transmission"], most=280)
     assert found.startswith("…Here the gearbox is described.")
     assert len(found) <= 280
