@@ -179,6 +179,19 @@ def _index(name: str, folder: Path) -> VectorIndex:
     return ExactIndex()
 
 
+def forget_index(folder: Path) -> bool:
+    """Remove what an approximate index keeps of a store, erased records and all; False where a process has it open."""
+    if not (folder / "chroma").is_dir():
+        return True
+    from memstore.index.chroma import ChromaIndex
+
+    index = ChromaIndex(folder / "chroma")
+    index.forget()
+    forgotten = not index.problem
+    index.close()
+    return forgotten
+
+
 def open_store(
     store: str | Path | None = None,
     *,

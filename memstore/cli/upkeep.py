@@ -162,6 +162,12 @@ def stats_command(detail: str) -> None:
 def erase_command(record: str) -> None:
     """Destroy RECORD's content everywhere in the store, for good; its statement stays, and the log still verifies."""
     from memstore import admin
+    from memstore.config import forget_index
 
     with opened_house() as house:
-        emit(admin.erase_content(house, record))
+        erased = admin.erase_content(house, record)
+    if not forget_index(store_folder()):
+        # Chroma marks what it deletes and keeps it.
+        note = "A process keeps an index of vectors open; stop it and run erase again."
+        erased |= {"cleared": False, "note": f"{erased['note']} {note}".strip()}
+    emit(erased)

@@ -1,5 +1,6 @@
 """Audit, checkpoints, proofs, diagnosis, erasure: what each finds, and the status it ends with."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -189,3 +190,23 @@ def test_a_principal_whose_key_was_withdrawn_needs_no_key_file(cli, folder):
     cli("agent", "retire", "worker")
     os.unlink(folder / "keys" / "worker.key")
     assert cli("doctor").status == 0
+
+
+def test_an_erasure_leaves_nothing_in_an_index_of_vectors(cli, folder):
+    written = cli(*WRITE).answer["id"]
+    (folder / "chroma" / "of-a-collection").mkdir(parents=True)
+    (folder / "chroma" / "chroma.sqlite3").write_bytes(b"vectors")
+    assert cli("erase", written).answer["cleared"]
+    assert [path.name for path in (folder / "chroma").iterdir()] == ["lock"]
+
+
+def test_an_erasure_says_so_where_a_process_keeps_an_index_open(cli, folder):
+    written = cli(*WRITE).answer["id"]
+    (folder / "chroma").mkdir()
+    (folder / "chroma" / "kept").write_bytes(b"vectors")
+    with (folder / "chroma" / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        told = cli("erase", written).answer
+    assert (told["status"], told["cleared"]) == ("erased", False)
+    assert "index of vectors" in told["note"]
+    assert (folder / "chroma" / "kept").exists()
