@@ -189,7 +189,7 @@ class _Brief:
     def _of_kind(self, unit: Unit, task: str, kind: Kind, label: Label) -> list[Served]:
         """What stands of one kind and tier, what is to be revisited first, else newest first; no question answered."""
         wanted = Filter(scope=self.caller.scope, now=unit.now, task=task, kinds=(kind,))
-        listed = unit.retrieval.candidates("", wanted, label=label, share=Share.IN_FORCE, most=MOST_OF_A_KIND)
+        listed = unit.retrieval.newest(wanted, label=label, share=Share.IN_FORCE, most=MOST_OF_A_KIND)
         self.left_out += listed.total - len(listed.ids)
         served = (look_up(unit, record, self.caller.scope) for record in listed.ids)
         found = [one for one in served if one is not None and not one.reasons and one.state.answered_by is None]
@@ -260,7 +260,7 @@ class _Brief:
         wanted = Filter(scope=self.caller.scope, now=unit.now, task=task, since_at=mine[0].started_at)
         items = []
         for label in (Label.TRUSTED, Label.ATTRIBUTED):
-            found = unit.retrieval.candidates("", wanted, label=label, share=Share.IN_FORCE, most=MOST_OF_A_KIND)
+            found = unit.retrieval.newest(wanted, label=label, share=Share.IN_FORCE, most=MOST_OF_A_KIND)
             for record in found.ids:
                 state = unit.view.record(record)
                 if state is None or state.author == self.caller.name:

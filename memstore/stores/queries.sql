@@ -40,6 +40,9 @@ INSERT INTO contents (seq, salt, content, fingerprint) VALUES (?, ?, ?, ?);
 -- name: content
 SELECT salt, content, fingerprint FROM contents WHERE seq = ?;
 
+-- name: contents_of_records
+SELECT r.seq, r.label, c.content FROM records r JOIN contents c ON c.seq = r.seq WHERE r.erased = 0 ORDER BY r.seq;
+
 -- name: erase_content
 DELETE FROM contents WHERE seq = ?;
 
@@ -435,7 +438,85 @@ SELECT
     (SELECT count(*) FROM records WHERE admitted = 1 AND label > :tainted AND erased = 0) AS admitted,
     (SELECT count(*) FROM records WHERE label <= :tainted AND erased = 0) AS tainted,
     (SELECT count(*) FROM sessions s JOIN leases l ON l.session = s.id
-        WHERE s.ended_seq IS NULL AND l.until > :now) AS open_sessions;
+        WHERE s.ended_seq IS NULL AND l.until > :now) AS open_sessions,
+    (SELECT count(*) FROM unembedded) AS unembedded;
+
+-- name: embedding
+SELECT e.generation, m.name, m.precision, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'vectors'), 0) AS last
+FROM embedding e LEFT JOIN models m ON m.no = e.model;
+
+-- name: put_model
+INSERT INTO models (name, precision) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET precision = excluded.precision;
+
+-- name: adopt_model
+UPDATE embedding SET model = (SELECT no FROM models WHERE name = ?), generation = generation + 1;
+
+-- name: empty_queue
+DELETE FROM unembedded;
+
+-- name: requeue
+INSERT INTO unembedded (record, label)
+SELECT r.seq, r.label FROM records r WHERE r.erased = 0 AND NOT EXISTS (
+    SELECT 1 FROM vectors v, embedding e WHERE v.record = r.seq AND v.vector IS NOT NULL AND v.model = e.model
+);
+
+-- name: enqueue
+INSERT OR REPLACE INTO unembedded (record, label)
+SELECT :record, :label WHERE NOT EXISTS (
+    SELECT 1 FROM vectors v, embedding e WHERE v.record = :record AND v.vector IS NOT NULL AND v.model = e.model
+);
+
+-- name: queued
+SELECT record FROM unembedded ORDER BY label DESC, record LIMIT ?;
+
+-- name: dequeue
+DELETE FROM unembedded WHERE record = ?
+    AND EXISTS (SELECT 1 FROM embedding e JOIN models m ON m.no = e.model WHERE m.name = ?);
+
+-- name: forget_queued
+DELETE FROM unembedded WHERE record = ?;
+
+-- name: requeue_as
+UPDATE unembedded SET label = ? WHERE record = ?;
+
+-- name: put_vector
+INSERT INTO vectors (record, model, passage, vector) VALUES (?, (SELECT no FROM models WHERE name = ?), ?, ?);
+
+-- name: take_vectors
+SELECT model, passage, vector FROM vectors WHERE record = ? AND vector IS NOT NULL ORDER BY passage;
+
+-- name: put_back_vector
+INSERT INTO vectors (record, model, passage, vector) VALUES (?, ?, ?, ?);
+
+-- name: forget_vectors
+DELETE FROM vectors WHERE record = ? AND vector IS NOT NULL;
+
+-- name: vectors_gone
+INSERT INTO vectors (record) VALUES (?);
+
+-- name: vectors_since
+SELECT v.no, v.record, v.passage, v.vector
+FROM embedding e CROSS JOIN vectors v CROSS JOIN records r ON r.seq = v.record
+WHERE v.no > :no AND r.scope = :scope AND (v.vector IS NULL OR (v.model = e.model AND r.label = :label))
+ORDER BY v.no;
+
+-- name: vectors_of_tier
+SELECT v.no, v.record, v.passage, v.vector
+FROM embedding e CROSS JOIN records r CROSS JOIN vectors v ON v.record = r.seq AND v.vector IS NOT NULL
+WHERE r.scope = :scope AND r.label = :label AND v.model = e.model ORDER BY r.seq, v.passage;
+
+-- name: vectors_of
+SELECT v.record, v.passage, v.vector
+FROM embedding e CROSS JOIN json_each(?) j CROSS JOIN vectors v ON v.record = j.value AND v.vector IS NOT NULL
+WHERE v.model = e.model ORDER BY v.record, v.passage;
+
+-- name: count_vectors
+SELECT r.scope, r.label, count(DISTINCT v.record) AS records, count(*) AS vectors
+FROM vectors v JOIN records r ON r.seq = v.record, embedding e
+WHERE v.vector IS NOT NULL AND v.model = e.model GROUP BY r.scope, r.label ORDER BY r.scope, r.label DESC;
+
+-- name: scopes
+SELECT (SELECT min(scope) FROM records) AS least, (SELECT max(scope) FROM records) AS most;
 
 -- name: readers
 SELECT d.position, d.at, r.id, c.principal, d.label, d.detail, d.stale

@@ -27,6 +27,7 @@ from memstore.stores.projection import PROJECTED, apply, digest_of_table, forget
 from memstore.stores.retrieval import RetrievalTables
 from memstore.stores.sql import QUERIES
 from memstore.stores.trust import ReviewTables, TrustTables
+from memstore.stores.vectors import VectorTables
 
 APPLICATION_ID = 0x6D656D73  # "mems"
 SCHEMA_VERSION = 3
@@ -61,6 +62,7 @@ class SqliteUnit:
         self.trust = TrustTables(conn)
         self.reviews = ReviewTables(conn, now)
         self.retrieval = RetrievalTables(conn, self._memo)
+        self.vectors = VectorTables(conn)
         self.counts = CountTables(conn, now)
 
     def apply(self, change: Change, content: Content | None) -> None:
