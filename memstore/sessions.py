@@ -130,7 +130,7 @@ def _problems(unit: Unit, session: str, outcome: str) -> list[dict[str, Any]]:
         for state in unit.records.of_session(session)
         if state.kind is Kind.FINDING
         and state.verification is not Verification.VERIFIED
-        and not (state.erased or state.revoked or state.superseded_by)
+        and not (state.erased or state.revoked or state.retracted or state.superseded_by)
     ]
     if not unverified:
         return []

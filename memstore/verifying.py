@@ -148,16 +148,25 @@ def _has_risen(unit: Unit, record: str, above: RecordState, depth: int) -> bool:
 def _endorses(unit: Unit, state: RecordState, seq: int) -> bool:
     """Whether the entry at `seq` is a sound endorsement of this record by somebody who can carry it."""
     logged = unit.log.entry(seq)
-    if logged is None or leaf_of(logged.entry) != logged.leaf:
+    key = unit.registry.key(logged.entry.keyid) if logged else None
+    statement = signed_review(logged, key.public) if logged and key else None
+    if statement is None or statement.record != state.id or statement.verdict is not Stance.ENDORSE:
         return False
+    author = unit.view.principal(statement.author)
+    if author is None or key is None or key.principal != author.name or not key.stands_at(seq):
+        return False
+    carry = carry_in(unit.view, statement, author, key.keyid)
+    return carry is not Carry.NOTHING and (carry is not Carry.TYPED or state.label <= Label.ATTRIBUTED)
+
+
+@lru_cache(maxsize=2048)
+def signed_review(logged: Logged, public: bytes) -> Reviewed | None:
+    """The review that an entry holds, if entry, leaf and signature are of one piece: a function of their bytes."""
+    if leaf_of(logged.entry) != logged.leaf:
+        return None
     try:
         statement = parse_statement(logged.entry.payload_type, logged.payload)
+        verify_signature(public, logged.signature, _message(logged))
     except IntegrityError:
-        return False
-    if not isinstance(statement, Reviewed) or statement.record != state.id or statement.verdict is not Stance.ENDORSE:
-        return False
-    author, key = unit.view.principal(statement.author), signing_key(unit, logged, statement.author)
-    if author is None or key is None or not key.stands_at(seq) or not is_signed_by(key, logged):
-        return False
-    carry = carry_in(unit.view, statement, author, logged.entry.keyid)
-    return carry is not Carry.NOTHING and (carry is not Carry.TYPED or state.label <= Label.ATTRIBUTED)
+        return None
+    return statement if isinstance(statement, Reviewed) else None

@@ -27,7 +27,9 @@ AUTHORS = {"trusted": "lead", "attributed": "worker", "planted": "flooder"}
 MOVES = {"seq", "logged_at", "age_seconds", "ref"}
 
 texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join)
-plants = st.lists(st.tuples(st.sampled_from(["page", "note", "copy", "replace", "answer"]), texts), max_size=6)
+plants = st.lists(
+    st.tuples(st.sampled_from(["page", "note", "copy", "replace", "answer", "dispute", "retract"]), texts), max_size=6
+)
 acts = st.lists(
     st.tuples(st.sampled_from(["lead", "worker"]), st.sampled_from(["new", "new", "replace", "answer"]), texts, plants),
     min_size=2,
@@ -115,6 +117,11 @@ def _plant(
             flooder.write("finding", copied[0], copied[1])
         case "replace":
             flooder.write("finding", text, f"replaced {nth}", supersedes=target)
+        case "dispute":
+            flooder.get([target])
+            flooder.review([target], "dispute")
+        case "retract":
+            flooder.retract(target, "poisoned")
         case "answer":
             flooder.write("finding", text, f"answered {nth}", answers=asked["Which beta?"])
 
