@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from memstore.core.labels import Label
-from memstore.index.exact import DIGITS, ExactIndex
+from memstore.index.exact import DIGITS, ExactIndex, cosines
 from memstore.ports import Filter, Near, Share, Unit, VectorRow, VectorState
 
 if TYPE_CHECKING:
@@ -445,4 +445,4 @@ def _vectors(stored: Sequence[bytes]) -> Vector:
 def _cosines(stored: Sequence[bytes], vector: Vector) -> Vector:
     import numpy as np
 
-    return np.round(_vectors(stored) @ vector, DIGITS) if stored else np.empty(0, dtype=np.float32)
+    return np.round(cosines(_vectors(stored), vector), DIGITS) if stored else np.empty(0, dtype=np.float32)

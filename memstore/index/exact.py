@@ -132,7 +132,7 @@ class _Tier:
         if among is None:
             return self._best(self._scan(vector), None, most)
         rows = self._rows_of(np.unique(np.array(among, dtype=np.int64)))
-        return self._best(self._vectors[rows] @ vector, rows, most)
+        return self._best(cosines(self._vectors[rows], vector), rows, most)
 
     def _rows_of(self, records: Whole) -> Whole:
         """The rows of these records, by halving in the order of all; what is not here has none."""
@@ -152,7 +152,7 @@ class _Tier:
         """The cosine of the question with every row; kept, since one search asks for both parts of a tier."""
         asked = vector.tobytes()
         if self._scanned[0] != asked:
-            similar = self._vectors[: self._count] @ vector
+            similar = cosines(self._vectors[: self._count], vector)
             if self._gaps:
                 similar[self._records[: self._count] == GONE] = NOWHERE
             self._scanned = (asked, similar)
@@ -178,6 +178,17 @@ class _Tier:
             if len(found) >= most or taken >= len(similar):
                 return found[:most]
             taken *= 4
+
+
+def cosines(vectors: Vector, vector: Vector) -> Vector:
+    """The cosine of each row with `vector`, all being of length 1.
+
+    Not by BLAS: it waits for a thread on every core, and on a busy machine that takes longer than all of the work.
+    """
+    import numpy as np
+
+    found: Vector = np.einsum("ij,j->i", vectors, vector)
+    return found
 
 
 def _each_once(records: Whole, passages: Whole, similar: Vector) -> list[Near]:
