@@ -187,15 +187,31 @@ WHERE r.seq IN (SELECT value FROM json_each(?)) AND v.void = 0 AND v.stance = 'e
     SELECT 1 FROM reviews w WHERE w.record = v.record AND w.author = v.author AND w.void = 0 AND w.seq > v.seq)
 ORDER BY v.seq;
 
--- name: sights
+-- What may yet change its worth, and what a context is judged by one at a time: affected, fallen, missing, reviewed.
+-- name: sights_singly
 SELECT c.launch, coalesce(r.id, '') AS id, min(d.n) AS n, min(d.position) AS position
 FROM contexts c JOIN disclosures d ON d.context = c.no LEFT JOIN records r ON r.seq = d.record
-WHERE c.launch IN (SELECT value FROM json_each(?)) AND d.n <= c.shown
-GROUP BY d.context, d.record ORDER BY d.context, min(d.n);
+WHERE c.launch IN (SELECT value FROM json_each(:launches)) AND d.n <= c.shown
+    AND (r.seq IS NULL OR r.fell_at >= 0 OR r.seq IN (SELECT value FROM json_each(:seqs))
+        OR (r.label = 2 AND EXISTS (
+            SELECT 1 FROM reviews v WHERE v.record = r.id AND v.launch = c.launch AND v.void = 0)))
+GROUP BY d.context, d.record;
+
+-- Of what stays as it is, the first of each worth: it lowers a mark as all that come after it do. Trusted lowers nothing.
+-- name: sights_in_sum
+SELECT c.launch, r.id, min(d.n) AS n, d.position
+FROM contexts c JOIN disclosures d ON d.context = c.no JOIN records r ON r.seq = d.record
+WHERE c.launch IN (SELECT value FROM json_each(:launches)) AND d.n <= c.shown
+    AND r.label < 3 AND r.fell_at < 0 AND r.seq NOT IN (SELECT value FROM json_each(:seqs))
+    AND NOT (r.label = 2 AND EXISTS (
+        SELECT 1 FROM reviews v WHERE v.record = r.id AND v.launch = c.launch AND v.void = 0))
+GROUP BY d.context, r.label, r.admitted;
 
 -- name: reviews_of_launches
 SELECT v.launch, v.seq, v.record FROM reviews v JOIN records r ON r.id = v.record
-WHERE v.launch IN (SELECT value FROM json_each(?)) AND v.void = 0 AND r.author <> v.author ORDER BY v.seq;
+WHERE v.launch IN (SELECT value FROM json_each(:launches)) AND v.void = 0 AND r.author <> v.author
+    AND (r.label = 2 OR r.seq IN (SELECT value FROM json_each(:seqs)))
+ORDER BY v.seq;
 
 -- name: sources
 SELECT id, label, fell_at, admitted FROM records WHERE id IN (SELECT value FROM json_each(?));
@@ -346,6 +362,13 @@ FROM records r
 LEFT JOIN sessions s ON s.id = r.session AND r.kind = 'hypothesis'
 LEFT JOIN leases l ON l.session = s.id
 WHERE r.seq = ?;
+
+-- name: records_at
+SELECT r.*, s.ended_at, l.until
+FROM records r
+LEFT JOIN sessions s ON s.id = r.session AND r.kind = 'hypothesis'
+LEFT JOIN leases l ON l.session = s.id
+WHERE r.seq IN (SELECT value FROM json_each(?)) ORDER BY r.seq;
 
 -- name: records_of_session
 SELECT r.*, s.ended_at, l.until
