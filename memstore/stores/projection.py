@@ -175,7 +175,9 @@ def _put_record(conn: sqlite3.Connection, change: PutRecord, content: Content | 
     if content.key:
         conn.execute(QUERIES["put_name"], (state.author, state.scope, content.key, state.seq))
     put_words(conn, state.label, state.seq, content)
-    conn.execute(QUERIES["enqueue"], {"record": state.seq, "label": state.label})
+    if conn.execute(QUERIES["has_vectors"], (state.seq,)).fetchone() is None:
+        # One plain row: whatever opens a savepoint has the full-text tables write out what they gathered.
+        conn.execute(QUERIES["enqueue"], (state.seq, state.label))
 
 
 def put_words(conn: sqlite3.Connection, label: Label, seq: int, content: Content) -> None:

@@ -483,11 +483,11 @@ SELECT r.seq, r.label FROM records r WHERE r.erased = 0 AND NOT EXISTS (
     SELECT 1 FROM vectors v, embedding e WHERE v.record = r.seq AND v.vector IS NOT NULL AND v.model = e.model
 );
 
+-- name: has_vectors
+SELECT 1 FROM embedding e JOIN vectors v ON v.record = ? AND v.vector IS NOT NULL AND v.model = e.model LIMIT 1;
+
 -- name: enqueue
-INSERT OR REPLACE INTO unembedded (record, label)
-SELECT :record, :label WHERE NOT EXISTS (
-    SELECT 1 FROM vectors v, embedding e WHERE v.record = :record AND v.vector IS NOT NULL AND v.model = e.model
-);
+INSERT INTO unembedded (record, label) VALUES (?, ?);
 
 -- name: queued
 SELECT record FROM unembedded ORDER BY label DESC, record LIMIT ?;

@@ -72,6 +72,11 @@ class SqliteUnit:
         """The same transaction, judged at another time."""
         return SqliteUnit(self.conn, now, wall=self.wall, memo=self._memo)
 
+    @property
+    def changes(self) -> int:
+        """How many rows were changed so far; the same number again: nothing was, in between."""
+        return self.conn.total_changes
+
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """A part of the transaction that is undone by itself if it raises."""
