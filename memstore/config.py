@@ -21,13 +21,14 @@ from memstore.core.statements import OPERATOR_NAME
 from memstore.errors import InvalidInput, NotFound, StoreUnavailable
 from memstore.grants import take
 from memstore.log import verify_head
-from memstore.service import MemStore
+from memstore.service import HANDOFF_LEASE_SECONDS, MemStore
 from memstore.signing import STORE_KEY, Keyring, Signer, StoreKey
 from memstore.stores.sqlite import SqliteStore
 from memstore.write import Author
 
 DATABASE = "memstore.db"
 DEFAULT_FOLDER = ".memstore"
+MOST_LEASE_SECONDS = 24 * 3600
 Clock = Callable[[], int]
 
 
@@ -114,6 +115,16 @@ def _made(folder: Path, passphrase: str | None, clock: Clock) -> str:
     return key.store
 
 
+def lease_seconds() -> int:
+    """How long an accepted handoff is held without a heartbeat: MEMSTORE_LEASE_SECONDS, else 900."""
+    text = os.environ.get("MEMSTORE_LEASE_SECONDS") or str(HANDOFF_LEASE_SECONDS)
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_LEASE_SECONDS):
+        raise InvalidInput(
+            "MEMSTORE_LEASE_SECONDS is no number of seconds up to a day", next_call="Unset it, or pass 1 to 86400."
+        )
+    return int(text)
+
+
 def open_house(store: str | Path | None = None, *, clock: Clock = system_clock, check: bool = True) -> House:
     """The store with its keys, for the operator's acts; `check` False opens a store that was changed, to audit it."""
     folder = folder_of(store)
@@ -164,7 +175,15 @@ def open_store(
         if require_grant:
             launch = _granted(house, Author(signer, launch), scope)
         launch_of = continued if continuing else lambda _: launch
-        memory = MemStore(house.store, house.key, signer, scope=scope, launch_of=launch_of, lockdown=lockdown)
+        memory = MemStore(
+            house.store,
+            house.key,
+            signer,
+            scope=scope,
+            launch_of=launch_of,
+            lockdown=lockdown,
+            lease_seconds=lease_seconds(),
+        )
         refused.pop_all()
     return memory
 

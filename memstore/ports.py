@@ -17,9 +17,18 @@ from memstore.core.entries import Logged
 from memstore.core.fold import Change
 from memstore.core.labels import Label, Source, Status
 from memstore.core.merkle import Frontier
+from memstore.core.offers import HandoffAction
 from memstore.core.policy import Carry, KeyState, Principal, Tool
 from memstore.core.records import Content
-from memstore.core.state import GrantState, RecordState, SessionState, View
+from memstore.core.state import (
+    ContractState,
+    GrantState,
+    HandoffState,
+    ReceiptState,
+    RecordState,
+    SessionState,
+    View,
+)
 from memstore.core.statements import Stance
 from memstore.core.trust import Standing, Web
 
@@ -102,6 +111,19 @@ class Review:
     launch: str
     stance: Stance
     carry: Carry
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One act on a handoff: by whom, at which position, under which lease."""
+
+    seq: int
+    author: str
+    action: HandoffAction
+    lease: int
+    receipt: str
+    outputs: tuple[str, ...]
+    acknowledged: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +252,30 @@ class Reviews(Protocol):
     def grants(self, principal: str = "") -> list[tuple[GrantState, bool]]: ...
 
 
+class Handoffs(Protocol):
+    """Handoffs by who sent them, who is to have them, and what they belong to; and the leases on them."""
+
+    def twin(self, sender: str, *, digest: str, key: str) -> HandoffState | None: ...
+    def digest_of(self, handoff: str) -> str: ...
+    def of_box(self, scope: str, principal: str, box: str, *, done: bool) -> list[HandoffState]: ...
+    def open_in(self, scope: str) -> list[HandoffState]: ...
+    def before(self, scope: str, task: str, seq: int) -> HandoffState | None: ...
+    def held(self, scope: str, task: str, principal: str) -> HandoffState | None: ...
+    def lease(self, handoff: str, *, token: int, until: int) -> None: ...
+
+
+class Receipts(Protocol):
+    """What was received, answered and agreed on: receipts, answers, contracts, checkpoints, conditions."""
+
+    def receipt(self, receipt: str) -> ReceiptState | None: ...
+    def receipts(self, handoff: str) -> list[ReceiptState]: ...
+    def answers(self, handoff: str) -> list[Answered]: ...
+    def answered(self, handoff: str, digest: str) -> Answered | None: ...
+    def contracts(self) -> list[ContractState]: ...
+    def checkpoint(self, scope: str, task: str, author: str) -> str: ...
+    def conditions(self, seq: int) -> list[str]: ...
+
+
 class Retrieval(Protocol):
     """Candidates of one tier, and a timeline of all."""
 
@@ -275,6 +321,10 @@ class Unit(Protocol):
     @property
     def reviews(self) -> Reviews: ...
     @property
+    def handoffs(self) -> Handoffs: ...
+    @property
+    def receipts(self) -> Receipts: ...
+    @property
     def retrieval(self) -> Retrieval: ...
     @property
     def counts(self) -> Counts: ...
@@ -294,4 +344,5 @@ class Store(Protocol):
     def copy(self) -> AbstractContextManager[Store]: ...
     def forget_copies(self) -> None: ...
     def empty_write_ahead_log(self) -> bool: ...
+    def changes(self) -> int: ...
     def close(self) -> None: ...

@@ -13,6 +13,8 @@ from memstore.core.labels import Label, Mark, Status
 from memstore.core.records import Content
 from memstore.core.statements import Kind, Origin, Outcome, Recorded, Role, SessionEnded, SessionStarted, Verification
 from memstore.errors import NotFound
+from memstore.handoffs import resume
+from memstore.inbox import UNDONE, item_of
 from memstore.ports import Filter, Share, Store, Unit
 from memstore.recording import current_session
 from memstore.render import Answer, Budget, snippet, timestamp
@@ -25,20 +27,29 @@ MICROS = 1_000_000
 LEASE_SECONDS = 12 * 3600
 RENEW_AFTER_SECONDS = 600
 MOST_OF_A_KIND = 200
+MOST_ENDED = 20
 # What a brief tells of each tier, in this order.
 _TOLD = (Kind.CONSTRAINT, Kind.DECISION, Kind.QUESTION)
 
 
-def start(store: Store, key: StoreKey, caller: Caller, request: SessionStartRequest) -> Answer:
-    """Start a session on a task and give its brief; a person's or lead's `goal` is stored as the task's intent."""
-    if request.resume_handoff:
-        raise NotFound("`resume_handoff` names no handoff", code="unknown_id", next_call="Leave it out.")
+def start(store: Store, key: StoreKey, caller: Caller, request: SessionStartRequest, *, lease_seconds: int) -> Answer:
+    """Start a session on a task and give its brief; a person's or lead's `goal` is stored as the task's intent.
+
+    `resume_handoff` takes up the caller's own lease on a handoff in this context; sessions of the caller that died are
+    ended on record.
+    """
     with store.write() as unit:
         ensure_context(unit, caller)
+        lease = ""
+        if request.resume_handoff:
+            lease = resume(unit, key, caller, request.resume_handoff, lease_seconds=lease_seconds)
+        _end_dead(unit, key, caller)
         written = append(unit, key, caller.author, SessionStarted, {"scope": caller.scope, "task": request.task})
         until = unit.now + LEASE_SECONDS * MICROS
         unit.records.lease(written.id, until)
         note = _store_goal(unit, key, caller, request, written.id)
+        if lease:
+            note = f"{note} You hold the handoff again, under lease {lease}.".strip()
     brief, mark, left_out = brief_of(store, caller, task=request.task, session=written.id, tokens=request.max_tokens)
     if left_out:
         note = f"{note} {left_out} more did not fit max_tokens; memory_search finds them.".strip()
@@ -52,6 +63,14 @@ def start(store: Store, key: StoreKey, caller: Caller, request: SessionStartRequ
         },
         brief_label(brief),
     )
+
+
+def _end_dead(unit: Unit, key: StoreKey, caller: Caller) -> None:
+    """End the caller's sessions whose lease ran out: nobody else may say so, and their hypotheses are gone since."""
+    found = unit.records.sessions(caller.scope, most=MOST_OF_A_KIND)
+    dead = [one for one in found if one.principal == caller.name and one.ended and not one.closed]
+    for one in dead[:MOST_ENDED]:
+        append(unit, key, caller.author, SessionEnded, {"session": one.id, "outcome": Outcome.ABANDONED})
 
 
 def _store_goal(unit: Unit, key: StoreKey, caller: Caller, request: SessionStartRequest, session: str) -> str:
@@ -182,7 +201,7 @@ class _Brief:
             "decisions": told[Kind.DECISION],
             "questions": told[Kind.QUESTION],
             "in_flight": self._in_flight(unit, task, session),
-            "handoffs": [],
+            "handoffs": self._handoffs(unit, task),
             "changed": self._changed(unit, task, session),
         }
 
@@ -247,6 +266,15 @@ class _Brief:
             if self.budget.take(item):
                 items.append(item)
         return items
+
+    def _handoffs(self, unit: Unit, task: str) -> list[dict[str, Any]]:
+        """Handoffs of the task that are not over and that this caller has to do with, those it is to have first."""
+        found = [one for one in unit.handoffs.open_in(self.caller.scope) if one.task == task]
+        name = self.caller.name
+        mine = [one for one in found if name in (one.receiver, one.fallback, one.holder, one.sender)]
+        mine.sort(key=lambda one: (name == one.sender, one.seq))
+        told = [item_of(unit, one) for one in mine if one.status(unit.now) in UNDONE]
+        return [item for item in told if self.budget.take(item)]
 
     def _changed(self, unit: Unit, task: str, session: str) -> list[dict[str, Any]]:
         """Records of the task that others wrote since this principal's last session in the scope began."""

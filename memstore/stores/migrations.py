@@ -9,7 +9,7 @@ from sqlite_utils.migrations import Migrations
 
 from memstore.stores.sql import migration
 
-STEPS = ("0001_initial", "0003_trust")
+STEPS = ("0001_initial", "0003_trust", "0004_handoffs")
 
 
 def migrate(conn: sqlite3.Connection, *, application_id: int, version: int) -> None:

@@ -12,7 +12,10 @@ UPDATE store SET clock_floor = max(clock_floor, ?) WHERE one = 1;
 
 -- name: passes_an_expiry
 SELECT EXISTS (SELECT 1 FROM records WHERE expires_at > :floor AND expires_at <= :now)
-    OR EXISTS (SELECT 1 FROM leases WHERE until > :floor AND until <= :now);
+    OR EXISTS (SELECT 1 FROM leases WHERE until > :floor AND until <= :now)
+    OR EXISTS (SELECT 1 FROM handoff_leases WHERE until > :floor AND until <= :now)
+    OR EXISTS (SELECT 1 FROM handoffs WHERE deadline > :floor AND deadline <= :now
+        AND stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted'));
 
 -- name: append_entry
 INSERT INTO entries (seq, logged_at, payload_type, payload, keyid, signature, signature_state, label, because, disclosures, leaf)
@@ -458,3 +461,100 @@ SELECT r.id FROM records r WHERE :scope IN ('', r.scope) AND r.erased = 0 AND r.
         SELECT 1 FROM reviews v WHERE v.record = r.id AND v.void = 0 AND v.carry IN ('person', 'checker', 'lead')
             AND NOT (v.carry = 'lead' AND r.admitted = 1 AND v.stance = 'endorse'))))
 ORDER BY r.seq DESC LIMIT :most;
+
+-- name: handoff
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token WHERE h.id = ?;
+
+-- name: handoff_digest
+SELECT digest FROM handoffs WHERE id = ?;
+
+-- name: handoff_twin
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.sender = ? AND h.digest = ? ORDER BY h.seq LIMIT 1;
+
+-- name: handoff_keyed
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.sender = ? AND h.key = ? ORDER BY h.seq LIMIT 1;
+
+-- name: handoffs_in
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.scope = :scope AND (h.receiver = :principal OR (h.fallback <> '' AND h.fallback = :principal)
+    OR h.holder = :principal OR (h.asked LIKE 'capability:%' AND h.stage = 'accepted'))
+    AND (:done OR h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted'))
+ORDER BY h.seq;
+
+-- name: handoffs_out
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.scope = :scope AND h.sender = :principal
+    AND (:done OR h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted'))
+ORDER BY h.seq;
+
+-- name: handoffs_dead_letter
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.scope = :scope AND ((h.fallback <> '' AND h.fallback = :principal) OR h.sender = :principal)
+    AND h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted')
+ORDER BY h.seq;
+
+-- name: handoffs_open
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.scope = ? AND h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted')
+ORDER BY h.seq;
+
+-- name: handoff_before
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.scope = ? AND h.task = ? AND h.seq < ? ORDER BY h.seq DESC LIMIT 1;
+
+-- name: handoff_held
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.scope = ? AND h.task = ? AND h.holder = ? AND h.type <> 'report' ORDER BY h.moved DESC LIMIT 1;
+
+-- name: lease_handoff
+INSERT INTO handoff_leases (handoff, token, until) VALUES (?, ?, ?)
+ON CONFLICT (handoff) DO UPDATE SET token = excluded.token, until = excluded.until;
+
+-- name: put_handoff
+INSERT INTO handoffs (seq, id, logged_at, scope, task, type, sender, launch, asked, receiver, fallback, contract, deadline,
+    parent, correlation, hop, label, digest, key, stage, moved)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: move_handoff
+UPDATE handoffs SET stage = ?, moved = ?, token = ?, attempts = ?, holder = ?, holder_launch = ?, question = ?, reason = ?,
+    decided = ? WHERE id = ?;
+
+-- name: put_receipt
+INSERT INTO receipts (seq, id, handoff, author, launch, token, verified, problems) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: receipt
+SELECT * FROM receipts WHERE id = ?;
+
+-- name: receipts
+SELECT * FROM receipts WHERE handoff = ? ORDER BY seq;
+
+-- name: put_answer
+INSERT INTO answers (seq, handoff, author, action, lease, digest, receipt, outputs, acknowledged)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: answers
+SELECT * FROM answers WHERE handoff = ? ORDER BY seq;
+
+-- name: answered
+SELECT * FROM answers WHERE handoff = ? AND digest = ? ORDER BY seq LIMIT 1;
+
+-- name: put_contract
+INSERT OR IGNORE INTO contracts (name, seq, owner, form) VALUES (?, ?, ?, ?);
+
+-- name: deprecate_contract
+UPDATE contracts SET deprecated = coalesce(deprecated, ?), successor = ? WHERE name = ?;
+
+-- name: contract
+SELECT * FROM contracts WHERE name = ?;
+
+-- name: contracts
+SELECT * FROM contracts ORDER BY name;
+
+-- name: newest_checkpoint
+SELECT id FROM records WHERE scope = ? AND task = ? AND kind = 'checkpoint' AND author = ? AND erased = 0
+    AND retracted = '' AND superseded_by IS NULL ORDER BY seq DESC LIMIT 1;
+
+-- name: conditions_of
+SELECT target FROM links WHERE record = ? AND how = 'conditions' ORDER BY target;
