@@ -30,7 +30,7 @@ from memstore.core.labels import Label, SignatureState, Status
 from memstore.core.offers import HandoffDecided, HandoffOffered
 from memstore.core.policy import Principal
 from memstore.core.state import HandoffState, HandoffStatus
-from memstore.core.statements import Kind, Statement, parse_statement, short_id
+from memstore.core.statements import Kind, Role, Statement, parse_statement, short_id
 from memstore.errors import IntegrityError
 from memstore.ports import Unit
 from memstore.serving import Served, look_up
@@ -166,17 +166,20 @@ def _of_the_whole(unit: Unit, handoff: HandoffState, statement: HandoffOffered, 
     question = unit.view.record(handoff.question)
     if question is not None and question.answered_by is None:
         yield "question_open"
-    if handoff.decided >= 0 and handoff.stage is not HandoffStatus.DENIED:
-        yield from _of_the_decision(unit, handoff)
+    if statement.gate and handoff.stage is not HandoffStatus.AWAITING_APPROVAL and not _is_approved(unit, handoff):
+        yield "not_approved"
 
 
-def _of_the_decision(unit: Unit, handoff: HandoffState) -> Iterator[str]:
-    """Whether the approval stands: a person's, by a key that was sound."""
+def _is_approved(unit: Unit, handoff: HandoffState) -> bool:
+    """Whether a person approved just this offer, by a key that stood: a row that says so is not enough."""
     by = next((one.author for one in unit.receipts.answers(handoff.id) if one.seq == handoff.decided), "")
-    statement, codes = _sound(unit, handoff.decided, by)
-    good = isinstance(statement, HandoffDecided) and statement.approved and statement.handoff == handoff.id
-    if codes or not good:
-        yield "approval_revoked"
+    principal = unit.view.principal(by)
+    if principal is None or principal.role is not Role.HUMAN:
+        return False
+    statement, wrong = _sound(unit, handoff.decided, by)
+    if wrong or not isinstance(statement, HandoffDecided) or statement.handoff != handoff.id:
+        return False
+    return statement.approved and statement.shown == _digest(unit, handoff.seq)
 
 
 def _violations(unit: Unit, statement: HandoffOffered, served: dict[str, Served]) -> list[str]:

@@ -57,7 +57,7 @@ RULES: dict[str, Rule] = {
     "missing_record": Rule(_C.REFERENTIAL_DRIFT, "A record that it names is not here", "Reject it.", bars=True),
     "bad_signature": Rule(_C.SIGNAL_CORRUPTION, "A record does not verify", "Reject it; run log verify.", bars=True),
     "sender_revoked": Rule(_C.TRUST, "The sender's key was compromised before it", "Reject it.", bars=True),
-    "approval_revoked": Rule(_C.TRUST, "The approver's key was compromised", "Reject it.", bars=True),
+    "not_approved": Rule(_C.TRUST, "No person's approval of it stands", "Wait for one, or reject it.", bars=True),
     "contract_violation": Rule(
         _C.SIGNAL_CORRUPTION, "The data of an output is not of the contract", "Reject it, saying so.", bars=True
     ),
@@ -136,7 +136,7 @@ def found_in(seen: Seen, kind: HandoffType) -> list[str]:
         "expired_result": seen.status is Status.EXPIRED and seen.kind is Kind.TOOL_RESULT,
         "stale_inputs": seen.stale or "stale_inputs" in seen.flags,
         "disputed": "disputed" in seen.flags,
-        "conflicting": "conflicting" in seen.flags,
+        "conflicting": "conflicting" in seen.flags and seen.status is Status.IN_FORCE,
         "needs_revisit": "needs_revisit" in seen.flags,
         "unverified_output": open_part and seen.verification is Verification.UNVERIFIED,
         "failed_output": open_part and seen.verification is Verification.FAILED,
