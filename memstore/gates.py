@@ -20,7 +20,7 @@ from memstore.inbox import item_of
 from memstore.inspecting import Inspection, inspect
 from memstore.ports import Store, Unit
 from memstore.render import Answer, Budget, hit, timestamp
-from memstore.serving import Caller, disclosed, ensure_context, look_up, mark_label
+from memstore.serving import Caller, disclosed, ensure_context, look_up, mark_label, readable
 from memstore.signing import StoreKey
 from memstore.write import append
 
@@ -29,7 +29,8 @@ def handoff_item(store: Store, caller: Caller, asked: str) -> Answer:
     """A handoff in closed values, and what was done about it: what the resource gives."""
     with store.read() as unit:
         handoff = _mine(unit, caller, asked)
-        return Answer({**item_of(unit, handoff), "acts": _acts(unit, handoff)})
+        told = item_of(unit, handoff, least=readable(unit, caller))
+        return Answer({**told, "acts": _acts(unit, handoff)})
 
 
 def show(store: Store, key: StoreKey, caller: Caller, asked: str, *, max_tokens: int) -> Answer:
@@ -41,7 +42,8 @@ def show(store: Store, key: StoreKey, caller: Caller, asked: str, *, max_tokens:
         found, page = inspect(unit, handoff, receiver), Page(Budget(max_tokens))
         gate = _gate(unit, found, page)
         payload = shown(Giver(unit, key, caller, page, unit.now), found)
-        told = {"summary": _summary(handoff, unit.now), "decide": gate, **item_of(unit, handoff)}
+        told: dict[str, Any] = {"summary": _summary(handoff, unit.now), "decide": gate}
+        told |= item_of(unit, handoff, least=readable(unit, caller))
         told |= {"acts": _acts(unit, handoff), "payload": dict(payload)}
         return Answer(told, page.lowest), page
 

@@ -13,7 +13,7 @@ from memstore.errors import InvalidInput
 from memstore.ports import Store, Unit
 from memstore.render import Answer, timestamp
 from memstore.requests import HandoffInboxRequest
-from memstore.serving import Caller
+from memstore.serving import Caller, readable
 
 # What is shown where no states are asked for.
 TURN = frozenset({HandoffStatus.OFFERED, HandoffStatus.CLARIFICATION_REQUESTED, HandoffStatus.ACCEPTED})
@@ -26,7 +26,8 @@ def inbox(store: Store, caller: Caller, request: HandoffInboxRequest) -> Answer:
     with store.read() as unit:
         after = _position(request.cursor, told)
         found = [one for one in _of_box(unit, caller, request) if one.seq > after]
-        items = [item_of(unit, one) for one in found[: request.limit]]
+        least = readable(unit, caller)
+        items = [item_of(unit, one, least=least) for one in found[: request.limit]]
     more = len(found) > request.limit
     last = found[request.limit - 1].seq if more else 0
     return Answer({"items": items, "next_cursor": encode_cursor(told, "inbox", [last.to_bytes(5)]) if more else ""})
@@ -67,8 +68,11 @@ def _owns_dead(unit: Unit, caller: Caller, handoff: HandoffState) -> bool:
     return caller.name == (handoff.fallback or handoff.sender)
 
 
-def item_of(unit: Unit, handoff: HandoffState) -> dict[str, Any]:
-    """A handoff in closed values: nothing in it was phrased by anybody, save a task of who may be believed (T11)."""
+def item_of(unit: Unit, handoff: HandoffState, *, least: Label) -> dict[str, Any]:
+    """A handoff in closed values: nothing in it was phrased by anybody, save a task that may be read (T11).
+
+    `least` is the lowest label whose words lower nothing for who asks.
+    """
     now = unit.now
     status = handoff.status(now)
     told: dict[str, Any] = {
@@ -89,6 +93,6 @@ def item_of(unit: Unit, handoff: HandoffState) -> dict[str, Any]:
         "why": handoff.why_dead(now),
         "question": handoff.question if status is HandoffStatus.CLARIFICATION_REQUESTED else "",
         "reason": handoff.reason,
-        "task": handoff.task if handoff.label >= Label.ATTRIBUTED else "",
+        "task": handoff.task if handoff.label >= least else "",
     }
     return {name: value for name, value in told.items() if value != ""}

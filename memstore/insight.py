@@ -47,6 +47,7 @@ def stats(store: Store) -> dict[str, Any]:
         head, rows, sizes = unit.log.head(), unit.counts.rows(), unit.counts.sizes()
         counted = unit.counts.records()
         waiting = len(unit.reviews.waiting("", MOST_WAITING))
+        handed = unit.handoffs.signals()
     by: dict[str, Counter[str]] = {"kind": Counter(), "label": Counter(), "status": Counter()}
     total = quarantined = 0
     for group in counted:
@@ -74,7 +75,17 @@ def stats(store: Store) -> dict[str, Any]:
         "reviews": rows["reviews"],
         "retractions": rows["retractions"],
         "reviews_waiting": waiting,
+        "handoffs": _handed(handed),
     }
+
+
+def _handed(found: dict[str, Any]) -> dict[str, Any]:
+    """The signals of handing over; ratios rounded, so that they can be read."""
+    finished = found.pop("of_finished_tasks")
+    tasks = found["finished_tasks"]
+    per_task = {"per_finished_task": round(finished / tasks, 2) if tasks else 0.0}
+    rounded = {name: round(value, 2) if isinstance(value, float) else value for name, value in found.items()}
+    return {"total": rounded.pop("handoffs"), **per_task, **rounded}
 
 
 def examine_folder(folder: Path) -> list[Check]:

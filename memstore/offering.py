@@ -53,7 +53,7 @@ def offer(store: Store, key: StoreKey, caller: Caller, request: HandoffOfferRequ
         keyed = _digest([caller.scope, request.idempotency_key]) if request.idempotency_key else ""
         twin = unit.handoffs.twin(caller.name, digest=digest, key=keyed)
         if twin is not None:
-            if unit.handoffs.digest_of(twin.id) != digest:
+            if twin.digest != digest:
                 raise Conflict(
                     "Your idempotency_key names another handoff",
                     code="key_conflict",

@@ -54,13 +54,16 @@ OPEN = frozenset({S.AWAITING_APPROVAL, S.OFFERED, S.CLARIFICATION_REQUESTED, S.A
 SENDERS = frozenset({A.CANCEL})
 HOLDERS = frozenset({A.RESUME, A.COMPLETE, A.FAIL})
 CAPABILITY = "capability:"
+CARRIED = ("outputs", "questions", "rejected", "constraints", "caveats")
 
 
 @dataclass(frozen=True, slots=True)
 class PutHandoff:
+    """A handoff is offered; `carried` are (part, record id) of all that it hands over."""
+
     handoff: HandoffState
-    digest: str
     key: str
+    carried: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +292,8 @@ def handoff_changes(entry: Entry, statement: Statement, view: View) -> list[Hand
     """What an act on handoffs or contracts changes; none for what is not here any more."""
     match statement:
         case HandoffOffered():
-            return [PutHandoff(_offered(entry, statement), statement.digest, statement.key)]
+            carried = tuple((part, record) for part in CARRIED for record in getattr(statement, part))
+            return [PutHandoff(_offered(entry, statement), statement.key, carried)]
         case HandoffReceived():
             place = (short_id("h-", entry.digest), entry.seq, statement.handoff, statement.author, statement.launch)
             told = (statement.token, tuple(statement.verified), tuple(statement.problems))
@@ -315,7 +319,10 @@ def handoff_changes(entry: Entry, statement: Statement, view: View) -> list[Hand
 
 
 def _offered(entry: Entry, statement: HandoffOffered) -> HandoffState:
-    said = ("scope", "task", "type", "launch", "to", "receiver", "fallback", "contract", "deadline", "parent", "hop")
+    said = (
+        "scope", "task", "type", "launch", "to", "receiver", "fallback", "contract", "deadline", "parent", "hop",
+        "digest",
+    )  # fmt: skip
     return HandoffState(
         id=short_id("h-", entry.digest),
         seq=entry.seq,

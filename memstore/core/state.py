@@ -131,7 +131,7 @@ class HandoffState:
 
     `stage` is the state but for time; `token` the lease given last, `attempts` how often it was accepted, `moved` the
     position of the act that moved it last, `decided` that of a person's decision (-1: none). `question` and `reason`
-    are records.
+    are records; `digest` is over the call by which it was offered.
     """
 
     id: str
@@ -160,6 +160,7 @@ class HandoffState:
     question: str = ""
     reason: str = ""
     decided: int = -1
+    digest: str = ""
     until: int | None = None
 
     def lapsed(self, now: int) -> bool:

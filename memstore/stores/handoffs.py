@@ -26,7 +26,7 @@ def handoff_from(row: sqlite3.Row) -> HandoffState:
     plain = (
         "id", "seq", "logged_at", "scope", "task", "sender", "launch", "receiver", "fallback", "contract", "deadline",
         "parent", "correlation", "hop", "moved", "token", "attempts", "holder", "holder_launch", "question", "reason",
-        "decided", "until",
+        "decided", "digest", "until",
     )  # fmt: skip
     return HandoffState(
         type=member(HandoffType, row["type"], HandoffType.INTAKE),
@@ -59,10 +59,13 @@ class HandoffTables:
         row = self.conn.execute(QUERIES[query], (sender, value)).fetchone()
         return handoff_from(row) if row else None
 
-    def digest_of(self, handoff: str) -> str:
-        """The digest of the call by which it was offered."""
-        row = self.conn.execute(QUERIES["handoff_digest"], (handoff,)).fetchone()
-        return row["digest"] if row else ""
+    def signals(self) -> dict[str, Any]:
+        """How handing over goes, in all scopes: for the operator."""
+        found = dict(self.conn.execute(QUERIES["handoff_signals"], {"now": self.now}).fetchone())
+        for name in ("type", "stage"):
+            rows = self.conn.execute(QUERIES[f"handoffs_by_{name}"]).fetchall()
+            found[f"by_{name}"] = {row["name"]: row["many"] for row in rows}
+        return found
 
     def of_box(self, scope: str, principal: str, box: str, *, done: bool) -> list[HandoffState]:
         """What one principal is to have (`in`), sent (`out`), or may have as a dead letter; oldest first.
@@ -72,9 +75,10 @@ class HandoffTables:
         values = {"scope": scope, "principal": principal, "done": done}
         return [handoff_from(row) for row in self.conn.execute(QUERIES[f"handoffs_{box}"], values)]
 
-    def open_in(self, scope: str) -> list[HandoffState]:
-        """What is neither done nor given up in a scope, oldest first."""
-        return [handoff_from(row) for row in self.conn.execute(QUERIES["handoffs_open"], (scope,))]
+    def open_in(self, scope: str, *, task: str = "") -> list[HandoffState]:
+        """What is neither done nor given up in a scope, or in one task of it, oldest first."""
+        values = {"scope": scope, "task": task}
+        return [handoff_from(row) for row in self.conn.execute(QUERIES["handoffs_open"], values)]
 
     def before(self, scope: str, task: str, seq: int) -> HandoffState | None:
         """The handoff of a task before position `seq`."""
@@ -141,8 +145,9 @@ def _answered_from(row: sqlite3.Row) -> Answered:
 def apply_handoff(conn: sqlite3.Connection, change: HandoffChange) -> None:
     """Carry one change of a handoff or contract out."""
     match change:
-        case PutHandoff(h, digest, key):
-            _put(conn, h, digest, key)
+        case PutHandoff(h, key, carried):
+            _put(conn, h, key)
+            conn.executemany(QUERIES["put_carried"], [(h.seq, part, record) for part, record in carried])
         case PutReceipt(r):
             told = (json.dumps(r.verified), json.dumps(r.problems))
             conn.execute(QUERIES["put_receipt"], (r.seq, r.id, r.handoff, r.author, r.launch, r.token, *told))
@@ -159,7 +164,7 @@ def apply_handoff(conn: sqlite3.Connection, change: HandoffChange) -> None:
             assert_never(change)
 
 
-def _put(conn: sqlite3.Connection, h: HandoffState, digest: str, key: str) -> None:
+def _put(conn: sqlite3.Connection, h: HandoffState, key: str) -> None:
     place = (h.seq, h.id, h.logged_at, h.scope, h.task, h.type, h.sender, h.launch, h.to, h.receiver, h.fallback)
-    bounds = (h.contract, h.deadline, h.parent, h.correlation, h.hop, h.label, digest, key, h.stage, h.moved)
+    bounds = (h.contract, h.deadline, h.parent, h.correlation, h.hop, h.label, h.digest, key, h.stage, h.moved)
     conn.execute(QUERIES["put_handoff"], (*place, *bounds))

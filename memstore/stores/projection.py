@@ -41,7 +41,8 @@ from memstore.stores.sql import QUERIES
 WORDS = {label: f"words_{label}" for label in Label}
 PROJECTED = (
     "chains", "principals", "keys", "tools", "epochs", "sessions", "records", "links", "tags", "names",
-    "reviews", "retractions", "affected", "grants", "handoffs", "receipts", "answers", "contracts",
+    "reviews", "retractions", "affected", "grants", "handoffs", "carried", "receipts",
+    "answers", "contracts",
 )  # fmt: skip
 
 

@@ -405,6 +405,28 @@ SELECT seq FROM (
             AND (:record = '' OR r.id = :record) AND t.seq > :after AND t.seq < :before
         ORDER BY t.seq LIMIT :most
     )
+    UNION ALL
+    SELECT seq FROM (
+        SELECT h.seq AS seq FROM handoffs h
+        WHERE h.scope = :scope AND (:task = '' OR h.task = :task) AND :session = ''
+            AND (:record = '' OR EXISTS (SELECT 1 FROM carried c WHERE c.handoff = h.seq AND c.record = :record))
+            AND h.seq > :after AND h.seq < :before
+        ORDER BY h.seq LIMIT :most
+    )
+    UNION ALL
+    SELECT seq FROM (
+        SELECT p.seq AS seq FROM receipts p JOIN handoffs h ON h.id = p.handoff
+        WHERE h.scope = :scope AND (:task = '' OR h.task = :task) AND :session = '' AND :record = ''
+            AND p.seq > :after AND p.seq < :before
+        ORDER BY p.seq LIMIT :most
+    )
+    UNION ALL
+    SELECT seq FROM (
+        SELECT a.seq AS seq FROM answers a JOIN handoffs h ON h.id = a.handoff
+        WHERE h.scope = :scope AND (:task = '' OR h.task = :task) AND :session = '' AND :record = ''
+            AND a.seq > :after AND a.seq < :before
+        ORDER BY a.seq LIMIT :most
+    )
 )
 ORDER BY seq LIMIT :most;
 
@@ -465,8 +487,40 @@ ORDER BY r.seq DESC LIMIT :most;
 -- name: handoff
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token WHERE h.id = ?;
 
--- name: handoff_digest
-SELECT digest FROM handoffs WHERE id = ?;
+-- name: put_carried
+INSERT OR IGNORE INTO carried (handoff, part, record) VALUES (?, ?, ?);
+
+-- name: handoffs_by_type
+SELECT type AS name, count(*) AS many FROM handoffs GROUP BY type ORDER BY type;
+
+-- name: handoffs_by_stage
+SELECT stage AS name, count(*) AS many FROM handoffs GROUP BY stage ORDER BY stage;
+
+-- name: handoff_signals
+WITH finished AS (SELECT DISTINCT scope, task FROM sessions WHERE outcome = 'completed'),
+questions AS (
+    SELECT r.seq, r.scope, r.answered_by, lower(json_extract(CAST(c.content AS TEXT), '$.title')) AS title
+    FROM records r JOIN contents c ON c.seq = r.seq WHERE r.kind = 'question' AND r.erased = 0
+)
+SELECT
+    (SELECT count(*) FROM handoffs) AS handoffs,
+    (SELECT count(*) FROM finished) AS finished_tasks,
+    (SELECT count(*) FROM handoffs h JOIN finished f ON f.scope = h.scope AND f.task = h.task) AS of_finished_tasks,
+    (SELECT count(DISTINCT r.handoff) FROM receipts r, json_each(r.problems) p WHERE p.value LIKE 'dropped_%')
+        AS handoffs_that_dropped,
+    (SELECT coalesce(max((h.logged_at - r.logged_at) / 1000000), 0) FROM carried c JOIN handoffs h ON h.seq = c.handoff
+        JOIN records r ON r.id = c.record WHERE r.kind = 'tool_result') AS oldest_tool_result_seconds,
+    (SELECT coalesce(avg((h.logged_at - r.logged_at) / 1000000), 0) FROM carried c JOIN handoffs h ON h.seq = c.handoff
+        JOIN records r ON r.id = c.record WHERE r.kind = 'tool_result') AS mean_tool_result_seconds,
+    (SELECT count(*) FROM questions q WHERE EXISTS (SELECT 1 FROM questions o WHERE o.scope = q.scope
+        AND o.title = q.title AND o.seq < q.seq AND o.answered_by < q.seq)) AS questions_asked_again,
+    (SELECT count(*) FROM answers a, json_each(a.acknowledged) p WHERE a.action = 'accept'
+        AND p.value = 'unverified_output') AS accepted_with_unverified_outputs,
+    (SELECT coalesce(max(hop), 0) FROM handoffs) AS most_hops,
+    (SELECT coalesce(avg(hop), 0) FROM handoffs) AS mean_hops,
+    (SELECT coalesce(sum(max(attempts - 1, 0)), 0) FROM handoffs)
+        + (SELECT count(*) FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+            WHERE h.stage = 'accepted' AND (l.until IS NULL OR l.until <= :now)) AS lapsed_leases;
 
 -- name: handoff_twin
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
@@ -497,7 +551,8 @@ ORDER BY h.seq;
 
 -- name: handoffs_open
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
-WHERE h.scope = ? AND h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted')
+WHERE h.scope = :scope AND (:task = '' OR h.task = :task)
+    AND h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted')
 ORDER BY h.seq;
 
 -- name: handoff_before

@@ -1,4 +1,4 @@
-"""T11, T13, T3: a handoff is no way around a label. What is phrased in one is a record, and shown or withheld like one."""
+"""T11, T13, T3: a handoff is no way around a label: what is phrased in one is a record, shown or withheld like one."""
 
 from __future__ import annotations
 

@@ -40,6 +40,14 @@ CREATE INDEX handoffs_key ON handoffs (sender, key) WHERE key <> '';
 CREATE INDEX handoffs_stage ON handoffs (stage, scope) WHERE stage IN
     ('awaiting_approval', 'offered', 'clarification_requested', 'accepted');
 
+CREATE TABLE carried (
+    handoff INTEGER NOT NULL,
+    part TEXT NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (handoff, part, record)
+) WITHOUT ROWID;
+CREATE INDEX carried_record ON carried (record);
+
 CREATE TABLE receipts (
     seq INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
