@@ -104,8 +104,16 @@ class Fleet:
         accepts: tuple[str, ...] = (),
     ) -> MemStore:
         """Register a principal and open the store as it, in a context of its own."""
-        able = {"capabilities": capabilities, "accepts": accepts}
-        admin.add_agent(self.house, name, role=Role(role), under=under, open_world=open_world, scopes=scopes, **able)
+        admin.add_agent(
+            self.house,
+            name,
+            role=Role(role),
+            under=under,
+            open_world=open_world,
+            scopes=scopes,
+            capabilities=capabilities,
+            accepts=accepts,
+        )
         return self.fresh(name, scope)
 
     def fresh(self, name: str, scope: str = "") -> MemStore:

@@ -1,6 +1,7 @@
 """Handoffs, gates and contracts from the command line, and a bundle verified as a file."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ def output(cli) -> str:
     return found
 
 
-def offer(cli, output, *more):
+def offer(cli: Any, output: str, *more: str) -> Any:
     said = ("--type", "transfer", "--output", output, "--question", "none", "--to", "peer", *more)
     return cli("handoff", "offer", "--agent", "worker", *said)
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from typing import Any
 
 import anyio
 import pytest
@@ -9,13 +10,13 @@ import pytest
 pytestmark = pytest.mark.anyio
 
 
-async def finding(talk):
+async def finding(talk: Any) -> Any:
     told = {"verification": "verified", "evidence": ["log line 7"]}
     answer = await talk.ok("memory_write", kind="finding", title="The bug is in the lexer", body="Seen", **told)
     return answer["id"]
 
 
-async def offer(talk, to="builder", **more):
+async def offer(talk: Any, to: str = "builder", **more: Any) -> Any:
     output = await finding(talk)
     told = {"to": to, "type": "transfer", "outputs": [output], "questions": ["none"], **more}
     return (await talk.ok("handoff_offer", **told))["handoff"]
