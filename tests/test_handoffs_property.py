@@ -131,7 +131,9 @@ class Handoffs(RuleBasedStateMachine):
         account, name = self._pick(data), who.split("/")[0]
         state = account.state(self.now)
         holds = state == "accepted" and account.holder == name
-        may = holds or (state in ("offered", "clarification_requested", "dead_letter") and account.taker(self.now) == name)
+        may = holds or (
+            state in ("offered", "clarification_requested", "dead_letter") and account.taker(self.now) == name
+        )
         try:
             found = self.members[who].handoff_receive(account.id)
         except MemStoreError:
