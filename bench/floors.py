@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 import sqlite3
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from memstore.core.labels import Label
 from memstore.core.statements import pre_authentication_encoding
 from memstore.ports import Store
-from memstore.stores.retrieval import match_expression
+from memstore.stores.retrieval import WEIGHTS, match_expression
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from memstore.ports import Vector
 
 TIERS = ("trusted", "attributed", "tainted", "untrusted")
 MOST = 9
+# How many of the nearest a search asks for, of each part of a tier.
+NEAREST = 100
 # Context, number, record, position and time as SQLite stores small integers, three flags, and the row's header.
 DISCLOSURE_BYTES = 3 + 2 + 3 + 3 + 8 + 3 + 9
 Piece = tuple[Ed25519PublicKey, bytes, bytes]
@@ -47,6 +58,12 @@ class BareStore:
 
     def commit(self, content: bytes) -> None:
         self._conn.execute("INSERT INTO records (content) VALUES (?)", (content,))
+
+    def commit_all(self, contents: list[bytes]) -> None:
+        """Several in one transaction."""
+        self._conn.execute("BEGIN IMMEDIATE")
+        self._conn.executemany("INSERT INTO records (content) VALUES (?)", [(content,) for content in contents])
+        self._conn.execute("COMMIT")
 
     def close(self) -> None:
         self._conn.close()
@@ -87,8 +104,8 @@ class BareSearch:
         return [row[0] for tier in TIERS for row in self._ranked(tier, match_expression(query))]
 
     def _ranked(self, tier: str, match: str) -> Iterable[tuple[int]]:
-        words = f"words_{tier}"
-        sql = f"SELECT rowid FROM {words} WHERE {words} MATCH ? ORDER BY bm25({words}, 8.0, 1.0) LIMIT {MOST}"
+        words, weighted = f"words_{tier}", f"rank MATCH 'bm25({WEIGHTS})'"
+        sql = f"SELECT rowid FROM {words} WHERE {words} MATCH ? AND {weighted} ORDER BY rank LIMIT {MOST}"
         return self._conn.execute(sql, (match,)).fetchall()
 
     def matches(self, query: str) -> int:
@@ -102,6 +119,50 @@ class BareSearch:
 
     def close(self) -> None:
         self._conn.close()
+
+
+class BareScan:
+    """The vectors of a store as a matrix a tier: every cosine, and the best of them."""
+
+    def __init__(self, store: Store, scope: str) -> None:
+        import numpy as np
+
+        self._tiers: list[Vector] = []
+        with store.read() as unit:
+            for label in Label:
+                rows = [row.vector for row in unit.vectors.since(0, scope, label) if row.vector is not None]
+                if rows:
+                    stored = np.frombuffer(b"".join(rows), dtype=np.float16)
+                    self._tiers.append(stored.reshape(len(rows), -1).astype(np.float32))
+
+    @property
+    def count(self) -> int:
+        return sum(len(tier) for tier in self._tiers)
+
+    def scan(self, vector: Vector) -> list[NDArray[np.intp]]:
+        """Places of each tier's nearest, in no order."""
+        import numpy as np
+
+        # Not by `@`: BLAS spreads it over all cores, and on busy ones waits a hundred times as long for them.
+        cosines = [np.einsum("ij,j->i", tier, vector) for tier in self._tiers]
+        return [np.argpartition(-found, min(NEAREST, len(found) - 1))[:NEAREST] for found in cosines]
+
+
+class PlainText:
+    """Plain full text over titles and texts, as the published data's README has it: FTS5, porter, terms OR-ed."""
+
+    def __init__(self, rows: Iterable[tuple[str, str]]) -> None:
+        self._conn = sqlite3.connect(":memory:")
+        self._conn.execute("CREATE VIRTUAL TABLE plain USING fts5(title, body, tokenize = 'porter unicode61')")
+        lines = ((number, *row) for number, row in enumerate(rows))
+        self._conn.executemany("INSERT INTO plain (rowid, title, body) VALUES (?, ?, ?)", lines)
+
+    def ranked(self, query: str) -> list[int]:
+        """Numbers of all rows that hold a word of the query, best first."""
+        words = dict.fromkeys(word.lower() for word in re.findall(r"\w+", query))
+        match = " OR ".join(f'"{word}"' for word in words)
+        found = self._conn.execute("SELECT rowid FROM plain WHERE plain MATCH ? ORDER BY bm25(plain), rowid", (match,))
+        return [row[0] for row in found]
 
 
 class Signatures:

@@ -14,10 +14,11 @@ from typing import Any
 
 from bench.texts import Text, Words, real_texts
 from memstore import admin
-from memstore.config import DATABASE, init_store, open_house, open_store
+from memstore.config import DATABASE, NO_MODEL, embedding_of, init_store, open_house, open_store
 from memstore.core.records import Content
 from memstore.core.statements import Kind, Origin, Recorded, Role, Verification
-from memstore.ports import Unit
+from memstore.embedding import PRECISION
+from memstore.ports import Embedder, Unit
 from memstore.service import MemStore
 from memstore.write import Author, Written, append
 
@@ -36,6 +37,12 @@ TURNS = (
     *[(SCOUT, Kind.EXTERNAL)] * 3,
 )
 REPLACES_EVERY = 50
+# Vectors lie around those of so many real texts, at this distance before they are made of length 1: a cosine of 0.86.
+CLUSTERS = 256
+SPREAD = 0.6
+VECTORS_AT_ONCE = 4000
+# What of a text a centre is the vector of.
+CENTRE_CHARACTERS = 160
 
 
 class Clock:
@@ -61,6 +68,7 @@ class Loaded:
             admin.add_agent(self.house, name, under=LEAD)
         admin.add_agent(self.house, SCOUT, under=LEAD, open_world=True)
         admin.add_tool(self.house, TOOL)
+        self._seed = seed
         self.words = Words(seed)
         self.count = 0
         self.ids: list[str] = []
@@ -77,9 +85,9 @@ class Loaded:
             unit.disclosures.open_context(f"load-{name}", principal=name, scope=SCOPE)
         return Author(self.house.keyring.load(name), f"load-{name}")
 
-    def reader(self, name: str = READER) -> MemStore:
-        """The store as an agent opens it, in a context of its own."""
-        return open_store(self.folder, agent=name, clock=self.clock)
+    def reader(self, name: str = READER, *, model: str | Embedder = NO_MODEL) -> MemStore:
+        """The store as an agent opens it, in a context of its own; without a model, unless one is named."""
+        return open_store(self.folder, agent=name, clock=self.clock, model=model, embeds_behind=False)
 
     def fill(self, upto: int, tell: Callable[[int], None] = lambda done: None) -> None:
         """Records of all tiers, until there are `upto`."""
@@ -123,6 +131,35 @@ class Loaded:
                 if self.count % REPLACES_EVERY == REPLACES_EVERY // 2 and author in self._latest:
                     fields["supersedes"] = self._latest[author]
                 return Content(title=text.title, body=text.body), fields
+
+    def embed(self, embedder: Embedder, tell: Callable[[int], None] = lambda done: None) -> None:
+        """A vector for every record that waits for one, made up near real ones, under the name of the real model.
+
+        The centres are real vectors of such texts, so that a real question is near some of them as it would be.
+        """
+        import numpy as np
+
+        texts = itertools.islice(Words(self._seed).texts(), CLUSTERS)
+        centres = embedder.embed([f"{text.title}\n{text.body}"[:CENTRE_CHARACTERS] for text in texts])
+        random = np.random.default_rng(self._seed)
+        name = embedding_of(self.house.store, self.folder, embedder).model
+        with self.house.store.write() as unit:
+            if unit.vectors.state().model != name:
+                unit.vectors.adopt(name, PRECISION)
+        done = 0
+        while True:
+            with self.house.store.write() as unit:
+                waiting = unit.vectors.waiting(VECTORS_AT_ONCE)
+                if not waiting:
+                    return
+                noise = random.standard_normal((len(waiting), embedder.dimension), dtype=np.float32)
+                noise *= SPREAD / np.sqrt(embedder.dimension)
+                vectors = centres[random.integers(CLUSTERS, size=len(waiting))] + noise
+                vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+                for record, vector in zip(waiting, vectors.astype(np.float16), strict=True):
+                    unit.vectors.put(record, name, [vector.tobytes()])
+            done += len(waiting)
+            tell(done)
 
     def queries(self, count: int) -> list[str]:
         """Six-term queries for texts like those that are here."""

@@ -10,115 +10,34 @@ import itertools
 import json
 import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from itertools import islice
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from bench import floors
+from bench.figures import Bench, Bound, Row, Skipped, taken
 from bench.loads import LEAD, READER, SCOPE, SCOUT, WORKER, Loaded
+from bench.quality import quality
+from bench.retrieval import chroma, embedder, retrieval
 from bench.servers import BARE, Server, memstore_server
 from bench.writers import write_together
 from memstore import log
-from memstore.config import open_store
+from memstore.config import NO_MODEL, open_store
 from memstore.core.contexts import Disclosure, Extent
 from memstore.core.labels import Label, Source, Status
 from memstore.core.statements import Kind
+from memstore.importing import BATCH, lines_of
 from memstore.render import Answer
 from memstore.service import MemStore
 from memstore.serving import look_up
 
 PROCESSES = 8
 RECORD_BYTES = 1024
-Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Bound:
-    """What a row has to keep: at most so many times its floor, at most this value; 0 is no bound."""
-
-    times: float = 0
-    value: float = 0
-
-    def __str__(self) -> str:
-        return ", ".join([f"{self.times:g} ×"] * bool(self.times) + [f"{self.value:g}"] * bool(self.value))
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table; `n` says what it was measured over. `wrong` is what makes it fail whatever its figure."""
-
-    name: str
-    value: float
-    unit: str
-    n: str
-    floor: float | None = None
-    floor_is: str = ""
-    bound: Bound = Bound()
-    wrong: str = ""
-
-    @property
-    def ratio(self) -> float | None:
-        return self.value / self.floor if self.floor else None
-
-    @property
-    def ok(self) -> bool:
-        over = self.bound.value and self.value > self.bound.value
-        far = self.bound.times and self.ratio is not None and self.ratio > self.bound.times
-        return not (over or far or self.wrong)
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A row that was not measured, and why."""
-
-    name: str
-    why: str
-
-
-@dataclass
-class Bench:
-    """What all rows share: how big, how often, where, and the big store, which is filled once and grows."""
-
-    records: int
-    repeats: int
-    folder: Path
-    tell: Tell
-    _big: Loaded | None = None
-
-    def store(self, name: str) -> Loaded:
-        return Loaded(self.folder / name)
-
-    def big(self, upto: int) -> Loaded:
-        if self._big is None:
-            self._big = self.store("big")
-        if self._big.count < upto:
-            self._big.fill(upto, lambda done: self.tell(f"loading: {done:,} of {upto:,} records"))
-            self._big.settle()
-        return self._big
-
-    def close(self) -> None:
-        if self._big is not None:
-            self._big.close()
-
-
-@contextmanager
-def bench_of(records: int, repeats: int, tell: Tell) -> Iterator[Bench]:
-    with tempfile.TemporaryDirectory(prefix="memstore-bench-") as folder:
-        bench = Bench(records, repeats, Path(folder), tell)
-        try:
-            yield bench
-        finally:
-            bench.close()
-
-
-def taken(act: Callable[[], object]) -> float:
-    """Milliseconds that one call takes."""
-    start = time.perf_counter()
-    act()
-    return (time.perf_counter() - start) * 1000
+VECTOR_BYTES = 2 * 384
 
 
 def write(bench: Bench) -> Iterator[Row]:
@@ -157,7 +76,7 @@ def writers(bench: Bench) -> Iterator[Row]:
 
 
 def search(bench: Bench) -> Iterator[Row]:
-    """Six-term queries with default arguments, and the full-text queries of the same four tiers alone."""
+    """Six-term queries without a model, and the full-text queries of the same four tiers alone."""
     for size in sorted({min(size, bench.records) for size in (1000, 10_000, 100_000)}):
         store = bench.big(size)
         bare = floors.BareSearch(store.database)
@@ -176,7 +95,7 @@ def search(bench: Bench) -> Iterator[Row]:
         bound = Bound(times=2, value=40) if size == 100_000 else Bound()
         n = f"{len(ours)} queries, {matched:,.0f} match"
         yield Row(
-            f"search, {size:,} records",
+            f"search by words, {size:,} records",
             statistics.median(ours),
             "ms",
             n,
@@ -205,41 +124,54 @@ def looking_up(bench: Bench) -> Iterator[Row]:
 
 def start(bench: Bench) -> Iterator[Row | Skipped]:
     """From the start of the process to the answer to its first `tools/list`, and what it keeps in memory."""
+    command = memstore_server(READER, bench.folder / "start")
+    if command is None:
+        yield Skipped("start to first tools/list", "there is no mcp_server package")
+        return
     store = bench.store("start")
     store.fill(1000)
     store.settle()
-    command = memstore_server(READER, store.folder)
-    if command is None:
-        yield Skipped("start to first tools/list", "there is no mcp_server package")
-        store.close()
-        return
-    ours: list[float] = []
-    theirs: list[float] = []
-    memory: list[tuple[float, float]] = []
-    bare_memory: list[float] = []
-    for _ in range(2 * bench.repeats):
-        with Server(BARE) as server:
-            theirs.append(taken(server.list_tools))
-            bare_memory.append(server.megabytes())
-        with Server(command) as server:
-            ours.append(taken(server.list_tools))
-            before = server.megabytes()
-            server.call("memory_search", {"query": "retry backoff queue"})
-            memory.append((before, server.megabytes()))
+    if not isinstance(bench.model, str):
+        store.embed(bench.model)
     store.close()
-    n, bare = f"{len(ours)} starts", statistics.median(bare_memory)
-    yield Row(
-        "start to first tools/list",
-        statistics.median(ours),
-        "ms",
-        n,
-        statistics.median(theirs),
-        "bare fastmcp",
-        Bound(1.3),
-    )
-    before, after = (statistics.median(values) for values in zip(*memory, strict=True))
-    yield Row("stdio server before its first search", before, "MB", n, bare, "bare fastmcp", Bound(value=110))
-    yield Row("stdio server after its first search", after, "MB", n, bare, "bare fastmcp", Bound(value=320))
+    started = [_started(command) for _ in range(2 * bench.repeats)]
+    *columns, by_words = zip(*map(astuple, started), strict=True)
+    ours, theirs, before, after, bare_memory = map(statistics.median, columns)
+    n = f"{len(started)} starts"
+    yield Row("start to first tools/list", ours, "ms", n, theirs, "bare fastmcp", Bound(1.3))
+    floor_is = "bare fastmcp"
+    yield Row("stdio server before its first search", before, "MB", n, bare_memory, floor_is, Bound(value=110))
+    name = "stdio server after its first search"
+    if isinstance(bench.model, str):
+        yield Skipped(name, bench.model)
+    else:
+        wrong = "it searched without its model" if any(by_words) else ""
+        yield Row(name, after, "MB", n, bare_memory, floor_is, Bound(value=320), wrong)
+
+
+@dataclass(frozen=True)
+class Started:
+    """One start: milliseconds to the first tools/list, megabytes before and after the first search; a bare server's.
+
+    `by_words`: the search did without a model.
+    """
+
+    ours: float
+    theirs: float
+    before: float
+    after: float
+    bare: float
+    by_words: bool
+
+
+def _started(command: list[str]) -> Started:
+    with Server(BARE) as server:
+        theirs, bare = taken(server.list_tools), server.megabytes()
+    with Server(command) as server:
+        ours, before = taken(server.list_tools), server.megabytes()
+        answer = server.call("memory_search", {"query": "retry backoff queue"})
+        by_words = "full text alone" in json.dumps(answer)
+        return Started(ours, theirs, before, server.megabytes(), bare, by_words)
 
 
 def rebuild(bench: Bench) -> Iterator[Row]:
@@ -265,11 +197,21 @@ def _whole_log(bench: Bench, name: str, act: Callable[..., dict[str, object]], b
     return Row(f"{name}, {len(pieces):,} statements", value, "s", "1", floor, "signatures alone", bound, wrong)
 
 
-def disk(bench: Bench) -> Iterator[Row]:
+def disk(bench: Bench) -> Iterator[Row | Skipped]:
     """Bytes that the database file grows by."""
-    store = bench.big(min(10_000, bench.records))
-    value, floor = store.bytes() / store.count, RECORD_BYTES
-    yield Row("disk per 1 KB record, no vectors", value, "B", f"{store.count:,}", floor, "its text", Bound(value=6144))
+    store = bench.store("disk")
+    store.fill(min(10_000, bench.records))
+    store.settle()
+    n, floor = f"{store.count:,}", RECORD_BYTES
+    yield Row("disk per 1 KB record, no vectors", store.bytes() / store.count, "B", n, floor, "its text")
+    name = "disk per 1 KB record with its vector"
+    if isinstance(bench.model, str):
+        yield Skipped(name, bench.model)
+    else:
+        store.embed(bench.model)
+        value, with_vector = store.bytes() / store.count, RECORD_BYTES + VECTOR_BYTES
+        yield Row(name, value, "B", n, with_vector, "its text and vector", Bound(value=6144))
+    store.close()
 
 
 def disclosures(bench: Bench) -> Iterator[Row]:
@@ -321,7 +263,7 @@ def flood(bench: Bench) -> Iterator[Row]:
     theirs: list[float] = []
     changed = 0
     queries = store.queries(10 + 10 * bench.repeats)
-    with store.reader(LEAD) as under, open_store(before, agent=LEAD, clock=store.clock) as without:
+    with store.reader(LEAD) as under, open_store(before, agent=LEAD, clock=store.clock, model=NO_MODEL) as without:
         for reader, query in itertools.product((under, without), queries):
             _trusted(reader, query)  # once, so that what is measured shows nothing for the first time
         for query in queries:
@@ -344,6 +286,43 @@ def _trusted(reader: MemStore, query: str) -> tuple[str, float]:
     return json.dumps(answers[0]["trusted"]), time_taken
 
 
+def importing(bench: Bench) -> Iterator[Row]:
+    """A thousand findings of one kilobyte from a JSONL file, and as many signatures and commits of the same batches."""
+    store = bench.store("import")
+    store.fill(1000)
+    bare = floors.BareStore(store.folder / "bare.db")
+    key = Ed25519PrivateKey.generate()
+    texts = store.words.texts()
+    ours: list[float] = []
+    theirs: list[float] = []
+    with store.reader(WORKER) as worker:
+        for number in range(1 + bench.repeats):
+            said = [
+                {"kind": "finding", "title": t.title, "body": t.body, "task": "import"} for t in islice(texts, 1000)
+            ]
+            path = store.folder / f"{number}.jsonl"
+            path.write_text("".join(f"{json.dumps(one)}\n" for one in said), "utf-8")
+            told: list[Answer] = []
+            ours.append(taken(lambda: told.append(worker.import_lines(lines_of(path)))))  # noqa: B023
+            theirs.append(taken(lambda: _signed(bare, key, path)))  # noqa: B023
+            if told[0]["stored"] != len(said):
+                raise RuntimeError(f"{told[0]['stored']} of {len(said)} stored, {told[0]['skipped'][:1]}")
+    bare.close()
+    store.close()
+    floor = statistics.median(theirs)
+    n = f"{len(ours)} × 1,000"
+    yield Row(
+        "import of 1,000 lines", statistics.median(ours), "ms", n, floor, "signing, bare commits", Bound(value=500)
+    )
+
+
+def _signed(bare: floors.BareStore, key: Ed25519PrivateKey, path: Path) -> None:
+    lines = path.read_bytes().splitlines()
+    for start in range(0, len(lines), BATCH):
+        batch = lines[start : start + BATCH]
+        bare.commit_all([key.sign(line) + line for line in batch])
+
+
 ROWS: dict[str, Callable[[Bench], Iterator[Row | Skipped]]] = {
     "write": write,
     "writers": writers,
@@ -355,4 +334,9 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row | Skipped]]] = {
     "rebuild": rebuild,
     "verify": verify,
     "flood": flood,
+    "import": importing,
+    "embedder": embedder,
+    "retrieval": retrieval,
+    "chroma": chroma,
+    "quality": quality,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,11 @@ def memstore_server(agent: str, store: Path) -> list[str] | None:
     return [sys.executable, "-m", "mcp_server", "--agent", agent, "--store", str(store)]
 
 
+def clean_environment() -> dict[str, str]:
+    """This process's environment without what it says of memstore: another model would be another measurement."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MEMSTORE_")}
+
+
 class Server:
     """A server in a process of its own, which starts with the block and ends with it."""
 
@@ -38,7 +44,9 @@ class Server:
 
     def __enter__(self) -> Self:
         quiet = subprocess.DEVNULL
-        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=quiet)
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=quiet, env=clean_environment()
+        )
         return self
 
     def __exit__(

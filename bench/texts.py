@@ -12,6 +12,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 # The commonest words first: Zipf gives the n-th a frequency of 1/n.
 _COMMON_TEXT = """
@@ -83,9 +84,15 @@ def _rare(count: int) -> list[str]:
 
 def real_texts() -> list[Text]:
     """Rejected ideas of published proposals, cut to a kilobyte; none where the data is not beside the repository."""
+    ideas = published("decisions", "peps_rejected_ideas.jsonl")
+    return [Text(idea["heading"][:200], idea["text"][:_RECORD_BYTES]) for idea in ideas]
+
+
+def published(*parts: str) -> list[dict[str, Any]]:
+    """The lines of a file of the published data, which MEMSTORE_SHARED or its place names; none where it is not."""
     beside = Path(__file__).resolve().parents[2] / "shared"
-    path = Path(os.environ.get("MEMSTORE_SHARED") or beside) / "data" / "decisions" / "peps_rejected_ideas.jsonl"
+    path = Path(os.environ.get("MEMSTORE_SHARED") or beside).joinpath("data", *parts)
     if not path.is_file():
         return []
-    ideas = (json.loads(line) for line in path.read_text("utf-8").splitlines())
-    return [Text(idea["heading"][:200], idea["text"][:_RECORD_BYTES]) for idea in ideas]
+    # What the lines hold may be any character, so they are split at "\n" alone.
+    return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]

@@ -12,7 +12,7 @@ from bench.floors import Told
 from bench.loads import LEAD, Loaded
 from bench.texts import Words
 from memstore import admin
-from memstore.config import open_store
+from memstore.config import NO_MODEL, open_store
 from memstore.errors import MemStoreError
 
 
@@ -36,7 +36,7 @@ def write_together(store: Loaded, *, processes: int, each: int) -> Told:
 def _write(folder: Path, name: str, seed: int, each: int, ready: Barrier, answers: multiprocessing.Queue[Told]) -> None:
     told = Told()
     texts = list(itertools.islice(Words(seed).texts(), each))
-    with open_store(folder, agent=name) as store:
+    with open_store(folder, agent=name, model=NO_MODEL) as store:
         ready.wait()
         for text in texts:
             start = time.perf_counter()

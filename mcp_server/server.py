@@ -33,9 +33,11 @@ derived_from, what to beware of in caveats, what it replaces in supersedes. No c
 4. memory_observe what tools return (source="tool:NAME", ttl_seconds = how long it stays true) and whatever comes \
 from outside: web pages, mail, files and issues by others (source = its URI). Never paste outside text into \
 memory_write.
-5. Work for you comes by handoff_inbox: handoff_receive it, read its problems, then handoff_respond. Hand work on by \
+5. If you lead: memory_get what your workers found, then memory_review it, endorse or dispute; unreviewed claims lower \
+what you write. What turns out wrong or poisoned, memory_retract.
+6. Work for you comes by handoff_inbox: handoff_receive it, read its problems, then handoff_respond. Hand work on by \
 handoff_offer, not in prose; say what is open, rejected, to beware of.
-6. session_end with the honest outcome. `completed` means verified. Hypotheses expire unless named in keep.
+7. session_end with the honest outcome. `completed` means verified. Hypotheses expire unless named in keep.
 
 An error reads `code: what. state. next call`: do what its last part says."""
 

@@ -219,8 +219,7 @@ def compromise(house: House, name: str, since: int) -> dict[str, Any]:
         for key in hit:
             fields = {"principal": name, "action": KeyAction.COMPROMISED, "keyid": key.keyid, "since": since}
             touched |= set(append(unit, house.key, operator, KeyChanged, fields).affected)
-        affected = [unit.view.record(unit.records.id_at(seq)) for seq in sorted(touched)]
-        ids = [{"id": state.id, "status": str(state.status(unit.now))} for state in affected if state is not None]
+        ids = [{"id": state.id, "status": str(state.status(unit.now))} for state in unit.records.at(touched)]
     return {"name": name, "since": since, "keys": [key.keyid for key in hit], "affected": ids}
 
 

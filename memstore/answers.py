@@ -12,7 +12,7 @@ from typing import Any
 from memstore.core.contexts import Extent
 from memstore.core.labels import Label
 from memstore.ports import Unit
-from memstore.render import Budget, cut, hit, listing, quarantined_entry
+from memstore.render import LISTED, Budget, Found, cut, hit, listing, quarantined_entry
 from memstore.serving import Caller, Served, Shown
 from memstore.signing import StoreKey
 
@@ -49,20 +49,20 @@ class Giver:
     page: Page
     now: int
 
-    def hit(self, served: Served, *, detail: str, rank: int = 0, first: bool = False) -> dict[str, Any] | None:
+    def hit(self, served: Served, *, detail: str, found: Found = LISTED, first: bool = False) -> dict[str, Any] | None:
         """The record's words at this detail, or shorter where that does not fit; None where nothing fits.
 
         The `first` of a section comes as its title where no more fits, so that no record bars the way to the rest.
         """
         if detail == "ids":
-            item = listing(served, self.unit.now, rank)
+            item = listing(served, self.unit.now, found.rank)
             return item if self.page.budget.take(item) else None
         for tried in ("full", "concise") if detail == "full" else ("concise",):
-            item = hit(served, tried, self.unit.now, rank)
+            item = hit(served, tried, self.unit.now, found)
             if self.page.budget.take(item):
                 self.page.show(served, Extent.FULL if tried == "full" else Extent.CONCISE)
                 return item
-        item = {**listing(served, self.unit.now, rank), "title": served.content.title, "cut": cut(served)}
+        item = {**listing(served, self.unit.now, found.rank), "title": served.content.title, "cut": cut(served)}
         if first and self.page.budget.take(item):
             self.page.show(served, Extent.CONCISE)
             return item

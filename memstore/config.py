@@ -18,15 +18,23 @@ from pathlib import Path
 
 from memstore.admin import House, ignore_file, register_operator
 from memstore.core.statements import OPERATOR_NAME
-from memstore.errors import InvalidInput, NotFound, StoreUnavailable
+from memstore.embed.onnx import OnnxEmbedder
+from memstore.embedding import Embedding, Model
+from memstore.errors import InvalidInput, MemStoreError, NotFound, StoreUnavailable
 from memstore.grants import take
+from memstore.index.exact import ExactIndex
 from memstore.log import verify_head
+from memstore.ports import Embedder, Store, VectorIndex
 from memstore.service import HANDOFF_LEASE_SECONDS, MemStore
 from memstore.signing import STORE_KEY, Keyring, Signer, StoreKey
 from memstore.stores.sqlite import SqliteStore
 from memstore.write import Author
 
 DATABASE = "memstore.db"
+DRAIN_LOCK = "vectors.lock"
+MODELS = "models"  # in the store's folder: the default model's graph, converted
+INDEXES = ("exact", "chroma")
+NO_MODEL = "none"
 DEFAULT_FOLDER = ".memstore"
 MOST_LEASE_SECONDS = 24 * 3600
 Clock = Callable[[], int]
@@ -147,6 +155,54 @@ def open_house(store: str | Path | None = None, *, clock: Clock = system_clock, 
     return House(found, key, keyring, ask_on_terminal)
 
 
+def embedding_of(store: Store, folder: Path, model: str | Embedder | None = None) -> Embedding:
+    """The model that this process embeds with: `model`, else what MEMSTORE_MODEL names, else the default one.
+
+    "none" turns embedding off. A model that is not here costs the vectors, never the store: search says so, and why.
+    """
+    asked = os.environ.get("MEMSTORE_MODEL", "") if model is None else model
+    lock = folder / DRAIN_LOCK
+    if asked == NO_MODEL:
+        return Embedding(store, None, lock=lock)
+    try:
+        return Embedding(store, Model(_embedder(asked, folder)), lock=lock)
+    except MemStoreError as error:
+        return Embedding(store, None, lock=lock, refusal=error)
+
+
+def _embedder(asked: str | Embedder, folder: Path) -> Embedder:
+    if not isinstance(asked, str):
+        return asked
+    if asked:
+        from memstore.embed.sentence_transformers import SentenceTransformersEmbedder
+
+        return SentenceTransformersEmbedder(asked)
+    return OnnxEmbedder(folder / MODELS)
+
+
+def _index(name: str, folder: Path) -> VectorIndex:
+    if name not in INDEXES:
+        raise InvalidInput("There is no such index", next_call=f"Use one of: {', '.join(INDEXES)}.")
+    if name == "chroma":
+        from memstore.index.chroma import ChromaIndex
+
+        return ChromaIndex(folder / "chroma")
+    return ExactIndex()
+
+
+def forget_index(folder: Path) -> bool:
+    """Remove what an approximate index keeps of a store, erased records and all; False where a process has it open."""
+    if not (folder / "chroma").is_dir():
+        return True
+    from memstore.index.chroma import ChromaIndex
+
+    index = ChromaIndex(folder / "chroma")
+    index.forget()
+    forgotten = not index.problem
+    index.close()
+    return forgotten
+
+
 def open_store(
     store: str | Path | None = None,
     *,
@@ -156,8 +212,14 @@ def open_store(
     require_grant: bool = False,
     lockdown: bool = False,
     clock: Clock = system_clock,
+    index: str = "exact",
+    model: str | Embedder | None = None,
+    embeds_behind: bool = True,
 ) -> MemStore:
     """Open the store as `agent`: a new context per call, or the agent's one continuing context (the command line's).
+
+    `index` "chroma" keeps an approximate index of big tiers, which one process at a time may do; `model` is as
+    `embedding_of` has it; `embeds_behind` embeds what waits on a thread, until the store is closed.
 
     With `require_grant` the context is one that was given to the agent, or none (T3); with `lockdown` nothing that is
     quarantined is opened.
@@ -179,8 +241,11 @@ def open_store(
             house.store,
             house.key,
             signer,
+            embedding=embedding_of(house.store, folder_of(store), model),
+            index=_index(index, folder_of(store)),
             scope=scope,
             launch_of=launch_of,
+            embeds_behind=embeds_behind,
             lockdown=lockdown,
             lease_seconds=lease_seconds(),
         )

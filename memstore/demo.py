@@ -242,7 +242,7 @@ def _tamper(folder: Path) -> None:
     _title("one byte of the database is flipped")
     with sqlite3.connect(folder / DATABASE) as conn:
         seq, content = conn.execute(
-            "SELECT seq, content FROM contents WHERE instr(content, 'power cut') > 0"
+            "SELECT seq, content FROM contents WHERE instr(content, 'A power cut must not lose') > 0"
         ).fetchone()
         spot = bytes(content).index(b"power cut")
         flipped = content[:spot] + bytes([content[spot] ^ 1]) + content[spot + 1 :]

@@ -20,9 +20,10 @@ from memstore.core.policy import Denied as NotAllowed
 from memstore.core.state import HandoffState, HandoffStatus, ReceiptState
 from memstore.core.statements import Kind, Verification
 from memstore.errors import Conflict, Denied, InternalError, InvalidInput, NotFound
+from memstore.handoff_ports import Answered
 from memstore.inspecting import PARTS, Inspection, inspect, rules_of
 from memstore.offering import said_as
-from memstore.ports import Answered, Store, Unit
+from memstore.ports import Store, Unit
 from memstore.recording import known_records
 from memstore.render import Answer, Budget, timestamp
 from memstore.requests import HandoffReceiveRequest, HandoffRespondRequest

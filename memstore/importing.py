@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -82,16 +83,47 @@ def import_lines(
     skipped: list[dict[str, str]] = []
     rest, done = iter(lines), 0
     while batch := list(islice(rest, BATCH)):
-        with store.write() as unit:
-            for line in batch:
-                try:
-                    counts[_stored(unit, key, caller, line)] += 1
-                except MemStoreError as error:
-                    skipped.append({"line": line.name, "code": error.code, "what": error.what})
+        for outcome in _batch_stored(store, key, caller, batch):
+            if isinstance(outcome, str):
+                counts[outcome] += 1
+            else:
+                skipped.append(outcome)
         done += len(batch)
         progress(done, 0)
     note = f"{len(skipped)} were skipped." if skipped else ""
     return Answer({**counts, "skipped": skipped[:MOST_SKIPPED], "skipped_in_all": len(skipped), "note": note})
+
+
+Outcome = str | dict[str, str]
+
+
+class _HalfDone(Exception):
+    """A line was refused when a part of it was stored already."""
+
+
+def _batch_stored(store: Store, key: StoreKey, caller: Caller, batch: list[Line]) -> list[Outcome]:
+    """What became of each line: its status, or why it was skipped.
+
+    Nearly all refusals come before anything is stored. Only after one that did not is the batch done again with a
+    savepoint for each line, which costs more than the line itself.
+    """
+    try:
+        with store.write() as unit:
+            return [_outcome(unit, key, caller, line, guarded=False) for line in batch]
+    except _HalfDone:
+        with store.write() as unit:
+            return [_outcome(unit, key, caller, line, guarded=True) for line in batch]
+
+
+def _outcome(unit: Unit, key: StoreKey, caller: Caller, line: Line, *, guarded: bool) -> Outcome:
+    before = unit.changes
+    try:
+        with unit.attempt() if guarded else nullcontext():
+            return _stored(unit, key, caller, line)
+    except MemStoreError as error:
+        if not guarded and unit.changes != before:
+            raise _HalfDone from error
+        return {"line": line.name, "code": error.code, "what": error.what}
 
 
 def _stored(unit: Unit, key: StoreKey, caller: Caller, line: Line) -> str:
@@ -102,11 +134,10 @@ def _stored(unit: Unit, key: StoreKey, caller: Caller, line: Line) -> str:
     task = arguments.pop("task", "")
     if not isinstance(task, str):
         raise InvalidInput("`task` is not of its type", next_call="Expected: string.")
-    with unit.attempt():
-        if "source" in arguments:
-            answer = observe_in(unit, key, caller, ObserveRequest.parse(arguments), task=task)
-        else:
-            answer = write_in(unit, key, caller, _own_words(arguments), task=task)
+    if "source" in arguments:
+        answer = observe_in(unit, key, caller, ObserveRequest.parse(arguments), task=task)
+    else:
+        answer = write_in(unit, key, caller, _own_words(arguments), task=task)
     return str(answer["status"])
 
 

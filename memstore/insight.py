@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from memstore.admin import House
+from memstore.candidates import BIG
 from memstore.core.labels import Label, Status
+from memstore.embedding import Embedding
 from memstore.errors import MemStoreError
 from memstore.log import verify_head
-from memstore.ports import Store, Unit
+from memstore.ports import Store, Unit, VectorCount
 from memstore.signing import STORE_KEY
 
 MEBI = 1024 * 1024
@@ -41,11 +43,15 @@ class Check:
         return asdict(self)
 
 
-def stats(store: Store) -> dict[str, Any]:
-    """How much there is of what: records by kind, label and status, contexts, sessions, bytes."""
+def stats(store: Store, *, plans: bool = False) -> dict[str, Any]:
+    """How much there is of what: records by kind, label and status, contexts, sessions, bytes.
+
+    `plans` adds each scope's tiers with their vectors, and how a question to them that nothing narrows is answered.
+    """
     with store.read() as unit:
         head, rows, sizes = unit.log.head(), unit.counts.rows(), unit.counts.sizes()
-        counted = unit.counts.records()
+        counted, state = unit.counts.records(), unit.vectors.state()
+        tiers = unit.vectors.counted() if plans else []
         waiting = len(unit.reviews.waiting("", MOST_WAITING))
         handed = unit.handoffs.signals()
     by: dict[str, Counter[str]] = {"kind": Counter(), "label": Counter(), "status": Counter()}
@@ -57,6 +63,11 @@ def stats(store: Store) -> dict[str, Any]:
         by["status"][str(group.status)] += group.records
         if group.label < Label.ATTRIBUTED or group.status is not Status.IN_FORCE:
             quarantined += group.records
+    planned = {
+        "model": state.model,
+        "precision": state.precision,
+        "tiers": [{"scope": t.scope, "label": str(t.label), **_planned(t)} for t in tiers],
+    }
     return {
         "store_id": head.store,
         "entries": head.size,
@@ -69,13 +80,14 @@ def stats(store: Store) -> dict[str, Any]:
         "disclosures": rows["disclosures"],
         "open_sessions": rows["open_sessions"],
         "bytes_on_disk": sizes.database + sizes.write_ahead_log,
-        "pending_vectors": 0,
+        "pending_vectors": rows["unembedded"],
         "tainted_share": round(rows["tainted"] / total, 4) if total else 0.0,
         "admitted": rows["admitted"],
         "reviews": rows["reviews"],
         "retractions": rows["retractions"],
         "reviews_waiting": waiting,
         "handoffs": _handed(handed),
+        **({"vectors": planned} if plans else {}),
     }
 
 
@@ -88,6 +100,11 @@ def _handed(found: dict[str, Any]) -> dict[str, Any]:
     return {"total": rounded.pop("handoffs"), **per_task, **rounded}
 
 
+def _planned(tier: VectorCount) -> dict[str, Any]:
+    plan = "exact" if tier.vectors <= BIG else "chroma in the process that keeps it, exact in every other"
+    return {"records": tier.records, "vectors": tier.vectors, "plan": plan}
+
+
 def examine_folder(folder: Path) -> list[Check]:
     """What can be said of a store's folder without opening the store: key files, .gitignore, room on the disk."""
     checks: list[tuple[str, Callable[[], Check]]] = [
@@ -98,7 +115,7 @@ def examine_folder(folder: Path) -> list[Check]:
     return [_made(name, check) for name, check in checks]
 
 
-def examine(house: House, *, now: int) -> list[Check]:
+def examine(house: House, *, now: int, embedding: Embedding) -> list[Check]:
     """What can be said of an open store; `now` is the system's clock, in microseconds since 1970 UTC."""
     checks: list[tuple[str, Callable[[Unit], Check]]] = [
         ("database", _database),
@@ -109,6 +126,7 @@ def examine(house: House, *, now: int) -> list[Check]:
         ("clock", lambda unit: _clock(unit, now)),
         ("write_ahead_log", _write_ahead_log),
         ("full_text", _full_text),
+        ("vectors", lambda unit: _vectors(unit, embedding)),
     ]
 
     def looked(check: Callable[[Unit], Check]) -> Check:
@@ -231,3 +249,18 @@ def _full_text(unit: Unit) -> Check:
     if gaps:
         return Check("full_text", False, f"Words do not agree with records ({'; '.join(gaps)}).", "Run rebuild.")
     return Check("full_text", True, "Every tier has the words of its records, and no others.")
+
+
+def _vectors(unit: Unit, embedding: Embedding) -> Check:
+    state, waiting = unit.vectors.state(), unit.counts.rows()["unembedded"]
+    refusal = embedding.refusal()
+    if refusal is not None:
+        return Check("vectors", False, f"{refusal.what}; search ranks by full text alone.", refusal.next_call)
+    if embedding.without:
+        return Check("vectors", True, "Embedding is turned off here; search ranks by full text alone.")
+    if state.model not in ("", embedding.model):
+        what = "The store's vectors are of another model than this process has; search ranks by full text alone."
+        return Check("vectors", False, what, "Run rebuild --vectors, or set MEMSTORE_MODEL to the model they are of.")
+    return Check(
+        "vectors", True, f"{waiting} records wait for vectors." if waiting else "Every record has its vectors."
+    )

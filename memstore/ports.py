@@ -6,31 +6,29 @@ it lands together or not at all. An adapter implements these and passes their co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from memstore.core.contexts import Disclosure
 from memstore.core.entries import Logged
 from memstore.core.fold import Change
 from memstore.core.labels import Label, Source, Status
 from memstore.core.merkle import Frontier
-from memstore.core.offers import HandoffAction
 from memstore.core.policy import Carry, KeyState, Principal, Tool
 from memstore.core.records import Content
-from memstore.core.state import (
-    ContractState,
-    GrantState,
-    HandoffState,
-    ReceiptState,
-    RecordState,
-    SessionState,
-    View,
-)
+from memstore.core.state import GrantState, RecordState, SessionState, View
 from memstore.core.statements import Stance
 from memstore.core.trust import Standing, Web
+from memstore.handoff_ports import Handoffs, Receipts
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +82,68 @@ class Filter:
     until_at: int | None = None
     include_superseded: bool = False
 
+    @property
+    def narrows(self) -> bool:
+        """Whether it leaves less than all that stands in a scope now."""
+        return replace(self, scope="", now=0, include_superseded=False) != Filter(scope="", now=0)
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The ids of one tier's candidates, best first, and how many there are in all."""
+    """The ids of one part of a tier, best first, and how many there are in all."""
 
     ids: tuple[str, ...] = ()
     total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What full text finds: a record's position and id, and how well it matches (BM25, higher is better)."""
+
+    record: int
+    id: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """The best matches of one part of a tier, best first, and how many there are in all."""
+
+    best: tuple[Match, ...] = ()
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VectorState:
+    """What the store's vectors are: model ("" before the first), precision, and how far they have come.
+
+    `generation` rises when copies in memory have to be read anew, `last` is the number of the newest row.
+    """
+
+    model: str
+    precision: str
+    generation: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class VectorRow:
+    """A passage's vector, or (None) that all vectors of its record have gone from where they were."""
+
+    no: int
+    record: int
+    passage: int
+    vector: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class VectorCount:
+    """How many records of one scope and tier have vectors, and how many vectors those are."""
+
+    scope: str
+    label: Label
+    records: int
+    vectors: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +164,6 @@ class Review:
     launch: str
     stance: Stance
     carry: Carry
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """One act on a handoff: by whom, at which position, under which lease."""
-
-    seq: int
-    author: str
-    action: HandoffAction
-    lease: int
-    receipt: str
-    outputs: tuple[str, ...]
-    acknowledged: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +244,7 @@ class Records(Protocol):
     """Records and sessions by what they have in common."""
 
     def id_at(self, seq: int) -> str: ...
+    def at(self, seqs: Iterable[int]) -> list[RecordState]: ...
     def named(self, author: str, scope: str, name: str) -> str: ...
     def of_session(self, session: str) -> list[RecordState]: ...
     def written_from(self, seq: int) -> Iterator[RecordState]: ...
@@ -252,37 +293,29 @@ class Reviews(Protocol):
     def grants(self, principal: str = "") -> list[tuple[GrantState, bool]]: ...
 
 
-class Handoffs(Protocol):
-    """Handoffs by who sent them, who is to have them, and what they belong to; and the leases on them."""
-
-    def twin(self, sender: str, *, digest: str, key: str) -> HandoffState | None: ...
-    def signals(self) -> dict[str, Any]: ...
-    def of_box(self, scope: str, principal: str, box: str, *, done: bool) -> list[HandoffState]: ...
-    def open_in(self, scope: str, *, task: str = "") -> list[HandoffState]: ...
-    def before(self, scope: str, task: str, seq: int) -> HandoffState | None: ...
-    def held(self, scope: str, task: str, principal: str) -> HandoffState | None: ...
-    def lease(self, handoff: str, *, token: int, until: int) -> None: ...
-
-
-class Receipts(Protocol):
-    """What was received, answered and agreed on: receipts, answers, contracts, checkpoints, conditions."""
-
-    def receipt(self, receipt: str) -> ReceiptState | None: ...
-    def receipts(self, handoff: str) -> list[ReceiptState]: ...
-    def answers(self, handoff: str) -> list[Answered]: ...
-    def answered(self, handoff: str, digest: str) -> Answered | None: ...
-    def contracts(self) -> list[ContractState]: ...
-    def checkpoint(self, scope: str, task: str, author: str) -> str: ...
-    def conditions(self, seq: int) -> list[str]: ...
-
-
 class Retrieval(Protocol):
     """Candidates of one tier, and a timeline of all."""
 
-    def candidates(self, query: str, wanted: Filter, *, label: Label, share: Share, most: int) -> Found: ...
+    def newest(self, wanted: Filter, *, label: Label, share: Share, most: int) -> Found: ...
+    def matching(self, query: str, wanted: Filter, *, label: Label, share: Share, most: int) -> Matches: ...
+    def matched(self, query: str, records: Sequence[int], *, label: Label) -> set[int]: ...
+    def allowed(self, records: Sequence[int], wanted: Filter, *, label: Label, share: Share) -> dict[int, str]: ...
+    def narrowed(self, wanted: Filter, *, label: Label, share: Share, most: int) -> list[int] | None: ...
     def timeline(
         self, scope: str, *, task: str, session: str, record: str, after: int, before: int, most: int
     ) -> list[int]: ...
+
+
+class Vectors(Protocol):
+    """Vectors beside the log, and the queue of records that have none yet."""
+
+    def state(self) -> VectorState: ...
+    def adopt(self, model: str, precision: str) -> None: ...
+    def waiting(self, most: int) -> list[int]: ...
+    def put(self, record: int, model: str, passages: Sequence[bytes]) -> bool: ...
+    def since(self, no: int, scope: str, label: Label) -> Iterator[VectorRow]: ...
+    def of(self, records: Sequence[int]) -> Iterator[tuple[int, int, bytes]]: ...
+    def counted(self) -> list[VectorCount]: ...
 
 
 class Counts(Protocol):
@@ -295,6 +328,24 @@ class Counts(Protocol):
     def clock_floor(self) -> int: ...
     def schema_version(self) -> int: ...
     def damage(self) -> int: ...
+
+
+class Embedder(Protocol):
+    """A model that is at hand. The first use may be slow, and may refuse with `no_model` or `bad_model`.
+
+    It turns each text into one vector of length 1, the same for the same text whatever else is embedded.
+    """
+
+    @property
+    def model_id(self) -> str:
+        """Model, precision and runner: what stands beside every vector; of two names nothing is ever compared."""
+
+    @property
+    def dimension(self) -> int:
+        """How many numbers a vector has."""
+
+    def embed(self, texts: list[str]) -> Vector:
+        """One row of float32 and length 1 for each text: shape (len(texts), dimension)."""
 
 
 class Unit(Protocol):
@@ -327,9 +378,13 @@ class Unit(Protocol):
     @property
     def retrieval(self) -> Retrieval: ...
     @property
+    def vectors(self) -> Vectors: ...
+    @property
     def counts(self) -> Counts: ...
     def apply(self, change: Change, content: Content | None) -> None: ...
     def at(self, now: int) -> Unit: ...
+    @property
+    def changes(self) -> int: ...
     def attempt(self) -> AbstractContextManager[None]: ...
     def when_committed(self, act: Callable[[], None]) -> None: ...
     def forget_projection(self) -> None: ...
@@ -345,4 +400,27 @@ class Store(Protocol):
     def forget_copies(self) -> None: ...
     def empty_write_ahead_log(self) -> bool: ...
     def changes(self) -> int: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A record that lies near a question: its position, the passage that is nearest, and the cosine of the two."""
+
+    record: int
+    passage: int
+    similarity: float
+
+
+class VectorIndex(Protocol):
+    """What proposes records by their vectors. It is never asked whether one may be shown: the store disposes."""
+
+    def nearest(
+        self, unit: Unit, scope: str, label: Label, vector: Vector, *, most: int, among: Sequence[int] | None = None
+    ) -> list[Near]:
+        """The `most` records of a tier (of `among` in it) that are nearest, best first; fewer where there are none."""
+
+    def plan(self, unit: Unit, scope: str, label: Label) -> str:
+        """How a question to this tier that nothing narrows is answered: for the operator to see."""
+
     def close(self) -> None: ...

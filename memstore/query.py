@@ -1,4 +1,4 @@
-"""Search: plan, retrieve per tier, verify, split into sections, disclose (DESIGN 3.4, T10).
+"""Search: candidates of each tier, verified, split into sections, disclosed (DESIGN 3.4, T10).
 
 The index proposes and the store disposes: every candidate is looked up and verified again before it is served, and what
 does not stand as its tier says goes to the quarantined section. Sections are filled from the highest tier down, each
@@ -7,19 +7,24 @@ from its own tables, with what limit and budget leave; nothing below a section c
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from memstore.answers import Giver, Page
+from memstore.candidates import candidates
 from memstore.core.labels import Label
 from memstore.cursors import MOST_SERVED, Cursor, decode_cursor, encode_cursor, part
+from memstore.embedding import Question
 from memstore.moments import Instant, Position, parse_moment
-from memstore.ports import Filter, Share, Store, Unit
-from memstore.render import Answer, Budget, tokens
+from memstore.ports import Filter, Share, Store, Unit, VectorIndex
+from memstore.render import Answer, Budget, Found, tokens
 from memstore.requests import SearchRequest
 from memstore.serving import Caller, Served, disclosed, look_up, mark_label
 from memstore.signing import StoreKey
 
+_WORD = re.compile(r"\w+")
 # What an answer without hits takes: its keys, mark and note.
 FRAME_TOKENS = 130
 # Which parts of which tiers a section is made of, in order (T10: nothing is ranked across them).
@@ -50,20 +55,23 @@ class Section:
     far: bool = False
 
 
-def search(store: Store, key: StoreKey, caller: Caller, request: SearchRequest) -> Answer:
-    """What stands in the caller's scope for this query, in three sections (3.4)."""
+def search(
+    store: Store, key: StoreKey, caller: Caller, request: SearchRequest, *, question: Question, index: VectorIndex
+) -> Answer:
+    """What stands in the caller's scope for this query, in three sections (3.4); `question` is what indexes get."""
     told = request.model_dump(exclude={"cursor", "max_tokens", "limit"})
     cursor = decode_cursor(request.cursor, told, SECTIONS) if request.cursor else None
 
     def look(unit: Unit) -> tuple[Answer, Page]:
         page = Page(Budget(request.max_tokens - FRAME_TOKENS - tokens(request.cursor)))
         wanted = _filter(unit, caller, request)
+        asked = question.asked_of(unit.vectors.state())
         # Judged at the time that the query looks back to.
         moment = unit if wanted.before is None else unit.at(wanted.now)
-        run = _Search(Giver(moment, key, caller, page, unit.now), request, wanted, cursor)
+        run = _Search(Giver(moment, key, caller, page, unit.now), request, wanted, cursor, asked, index)
         sections = {name: run.section(name) for name in SECTIONS}
         answer = {name: _as_answer(section, told, cursor) for name, section in sections.items()}
-        return Answer({**answer, "mark": "", "note": _note(sections, request, caller)}, page.lowest), page
+        return Answer({**answer, "mark": "", "note": _note(sections, request, caller, asked)}, page.lowest), page
 
     answer, mark = disclosed(store, caller, look)
     answer["mark"] = mark_label(caller, mark)
@@ -107,6 +115,8 @@ class _Search:
     request: SearchRequest
     wanted: Filter
     cursor: Cursor | None
+    question: Question
+    index: VectorIndex
     displaced: list[Served] = field(default_factory=list)
 
     def section(self, name: str) -> Section:
@@ -126,14 +136,18 @@ class _Search:
         # One more than can be served tells whether more are left.
         tried, most = 0, self.request.limit + self._served_before + 1
         while True:
-            found = self.giver.unit.retrieval.candidates(
-                self.request.query, self.wanted, label=label, share=share, most=most
+            found = candidates(
+                self.giver.unit, self.index, self.question, self.wanted, label=label, share=share, most=most
             )
             section.count += 0 if tried else found.total
-            self._fill(section, found.ids[tried:])
+            self._fill(section, found.ids[tried:], found.passages)
             if section.more or len(found.ids) < most:
                 return
             tried, most = most, 4 * most
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(_WORD.findall(self.request.query))
 
     @property
     def _served_before(self) -> int:
@@ -146,7 +160,7 @@ class _Search:
             return self.request.min_trust != "trusted"
         return name != "quarantined" or self.request.quarantined != "none"
 
-    def _fill(self, section: Section, ids: tuple[str, ...]) -> None:
+    def _fill(self, section: Section, ids: tuple[str, ...], passages: Mapping[str, int]) -> None:
         for record in ids:
             if self.cursor is not None and record in self.cursor:
                 continue
@@ -161,9 +175,9 @@ class _Search:
                 section.count -= 1
                 self.displaced.append(served)
             else:
-                self._add(section, served)
+                self._add(section, served, passages.get(record, -1))
 
-    def _add(self, section: Section, served: Served) -> None:
+    def _add(self, section: Section, served: Served, passage: int = -1) -> None:
         if section.more or len(section.items) >= self.request.limit:
             section.more = True
             return
@@ -173,7 +187,8 @@ class _Search:
         else:
             rank = len(section.items) + self._served_before + 1
             detail = "ids" if listed else self.request.detail
-            item = self.giver.hit(served, detail=detail, rank=rank, first=not section.items)
+            found = Found(rank, self.words, passage)
+            item = self.giver.hit(served, detail=detail, found=found, first=not section.items)
         if item is None:
             section.more = True
             return
@@ -196,7 +211,16 @@ def _as_answer(section: Section, told: object, cursor: Cursor | None) -> dict[st
     return {items: section.items, "count": section.count, "next_cursor": next_cursor}
 
 
-def _note(sections: dict[str, Section], request: SearchRequest, caller: Caller) -> str:
+# Why a query was ranked by its words alone, as far as its caller can do something about it.
+WITHOUT_VECTORS = {
+    "no_vectors": "nothing is embedded yet.",
+    "no_model": "no embedding model is installed here.",
+    "off": "embedding is turned off here.",
+    "other_model": "the store's vectors are of another model; `memstore rebuild --vectors` makes them anew.",
+}
+
+
+def _note(sections: dict[str, Section], request: SearchRequest, caller: Caller, question: Question) -> str:
     parts = []
     if request.min_trust == "auto" and caller.principal.ceiling is Label.TRUSTED and sections["attributed"].items:
         parts.append('attributed is listed without text; min_trust="attributed" shows it and lowers your mark.')
@@ -206,4 +230,7 @@ def _note(sections: dict[str, Section], request: SearchRequest, caller: Caller) 
         parts.append("max_tokens left no room for a section; raise it or lower limit.")
     if any(section.far for section in sections.values()):
         parts.append("No cursor goes further than this; narrow the query, by until for one.")
-    return " ".join([*parts, "Ranked by full text alone."] if request.query else parts)
+    if request.query and question.vector is None:
+        why = WITHOUT_VECTORS.get(question.without, "the embedding model cannot be used; `memstore doctor` says why.")
+        parts.append(f"Ranked by full text alone: {why}")
+    return " ".join(parts)

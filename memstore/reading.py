@@ -94,8 +94,9 @@ def open_refs(store: Store, key: StoreKey, caller: Caller, request: OpenRequest)
         found = [(ref, _unsealed(unit, key, caller, ref)) for ref in dict.fromkeys(request.refs)]
         each = (request.max_tokens - 80 - 60 * len(found)) // len(found)
         entries = [_opened(served, ref, request, max(1, each)) for ref, served in found]
-        for _, served in found:
-            page.show(served, Extent.FULL)
+        for (_, served), entry in zip(found, entries, strict=True):
+            # T6: seen whole once the end was reached; a piece of it lowers the mark as well.
+            page.show(served, Extent.CONCISE if entry["next_offset"] else Extent.FULL)
         return Answer({"entries": entries, "warning": WARNING}, page.lowest), page
 
     answer, mark = disclosed(store, caller, look)

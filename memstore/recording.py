@@ -103,8 +103,9 @@ def _draft(unit: Unit, caller: Caller, request: WriteRequest, task: str) -> Draf
 
 def _content(**parts: Any) -> Content:
     content = Content(**parts)
-    content.to_bytes()  # refuses what canonical JSON cannot say, before anything is signed
-    if len(Content(data=content.data, args=content.args).to_bytes()) > MAX_DATA_BYTES:
+    objects = [value for value in (content.data, content.args) if value]
+    # Refuses what canonical JSON cannot say, before anything is signed; all else was parsed as text.
+    if objects and len(Content(data=content.data, args=content.args).to_bytes()) > MAX_DATA_BYTES:
         raise InvalidInput("`data` is longer than 64 KiB", code="too_long", next_call="Split it, or store a pointer.")
     return content
 

@@ -11,13 +11,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from memstore.core.fold import REVISITED, Change, CompromiseKey
-from memstore.core.labels import Label, as_text
+from memstore.core.labels import NO_MARK, Label, Mark, as_text
 from memstore.core.policy import Allowed, may_supersede
 from memstore.core.records import Content
 from memstore.core.reviews import PutRetraction, PutReview, above
 from memstore.core.state import RecordState
 from memstore.core.statements import Kind, Stance, Withdrawal
-from memstore.core.trust import Standing, settle
+from memstore.core.trust import Standing, carried_by, settle
 from memstore.errors import InternalError
 from memstore.ports import Claim, Unit
 
@@ -41,19 +41,24 @@ def carry_out(unit: Unit, changes: Iterable[Change], content: Content | None) ->
 def _reviewed(unit: Unit, review: PutReview, content: Content | None) -> set[int]:
     before = [one for one in unit.reviews.standing(review.record) if one.author == review.author]
     unit.apply(review, content)
-    # T2: from here on it lowers the mark of who reviewed it no more.
-    unit.trust.remark([], [review.launch])
-    state = _state(unit, review.record)
+    state, context = _state(unit, review.record), unit.view.context(review.launch)
+    mark = context.mark if context else NO_MARK
     changed: set[int] = set()
     if before and before[0].stance is Stance.ENDORSE:
         # Something may be taken away, and with it what leans on itself: the whole reach is judged from the bottom.
         changed = _settled(unit, unit.trust.reach([state.seq]))
-    elif review.stance is Stance.ENDORSE:
-        # An endorsement that changes nothing at its record changes nothing anywhere.
-        web = unit.trust.web([state.seq])
-        if _differs(state, settle(web)[state.id]):
-            changed = _settled(unit, unit.trust.reach([state.seq]))
+    elif review.stance is Stance.ENDORSE and _carries_further(state, review, mark):
+        changed = _settled(unit, unit.trust.reach([state.seq]))
+    if mark.label is Label.ATTRIBUTED and state.seq not in changed:
+        # T2: from here on the record lowers the mark of who reviewed it no more.
+        unit.trust.remark([], [review.launch])
     return changed
+
+
+def _carries_further(state: RecordState, review: PutReview, mark: Mark) -> bool:
+    """Whether an endorsement changes how its record stands; if it changes nothing there, it does so nowhere."""
+    carried = carried_by(review.carry, mark=mark, admitted=state.admitted)
+    return carried is not None and (state.suspect or carried[0] > state.label)
 
 
 def _withdrawn(unit: Unit, retraction: PutRetraction, content: Content | None) -> set[int]:
@@ -77,7 +82,7 @@ def _stolen(unit: Unit, change: CompromiseKey, content: Content | None) -> set[i
     unit.apply(change, content)
     touched = _settled(unit, unit.trust.reach(hit)) | set(hit)
     _settle_claims(unit, hit)
-    revoked = [seq for seq in hit if _state(unit, unit.records.id_at(seq)).revoked]
+    revoked = [state.seq for state in unit.records.at(hit) if state.revoked]
     unit.trust.flag_contingent(revoked)
     unit.reviews.record_affected(change.at, touched)
     return touched
@@ -91,24 +96,19 @@ def _flag_dependants(unit: Unit, retraction: PutRetraction, state: RecordState) 
     flagged: set[int] = set()
     frontier = [state.seq]
     while frontier:
-        found = {seq for seq in unit.trust.declared_by(frontier) if seq not in flagged}
+        found = unit.records.at(seq for seq in unit.trust.declared_by(frontier) if seq not in flagged)
         direct = frontier == [state.seq] and retraction.own
-        frontier = sorted(found if direct else {seq for seq in found if _label(unit, seq) <= retraction.label})
+        frontier = [one.seq for one in found if direct or one.label <= retraction.label]
         flagged |= set(frontier)
     unit.trust.flag_revisit(flagged)
     return flagged
-
-
-def _label(unit: Unit, seq: int) -> Label:
-    return _state(unit, unit.records.id_at(seq)).label
 
 
 def _settled(unit: Unit, seqs: list[int]) -> set[int]:
     """Judge these records anew, all together; those whose label or standing is another now."""
     web = unit.trust.web(seqs)
     standings = settle(web)
-    # All are read before the first is written: a write makes the transaction read everything again.
-    before = [_state(unit, subject.id) for subject in web.subjects]
+    before = unit.records.at(seqs)
     changed = {state.seq: state for state in before if _differs(state, standings[state.id])}
     for state in changed.values():
         _put(unit, state, standings[state.id])

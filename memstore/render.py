@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from memstore.core.labels import Label
+from memstore.core.passages import excerpt
 from memstore.core.statements import OBSERVED
 from memstore.serving import Served
 
@@ -79,10 +80,25 @@ def score(rank: int) -> int:
     return 1000 * 61 // (60 + rank) if rank > 0 else 0
 
 
-def hit(served: Served, detail: str, now: int, rank: int = 0) -> dict[str, Any]:
-    """A record with its words: `full` has every key, `concise` drops what is empty and shortens body and rationale."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How a search came by a record: its rank (0 where there is none), the words asked for, the nearest passage."""
+
+    rank: int = 0
+    words: tuple[str, ...] = ()
+    passage: int = -1
+
+
+LISTED = Found()
+
+
+def hit(served: Served, detail: str, now: int, found: Found = LISTED) -> dict[str, Any]:
+    """A record with its words: `full` has every key, `concise` drops what is empty and shortens body and rationale.
+
+    What a concise hit shows of a long body is what was found in it.
+    """
     if detail == "ids":
-        return listing(served, now, rank)
+        return listing(served, now, found.rank)
     content = served.content
     words: dict[str, Any] = {
         "rationale": content.rationale,
@@ -98,13 +114,13 @@ def hit(served: Served, detail: str, now: int, rank: int = 0) -> dict[str, Any]:
     body = content.body
     if detail == "concise":
         words["rationale"] = snippet(content.rationale)
-        body = snippet(content.body)
+        body = excerpt(content.body, passage=found.passage, words=found.words, most=SNIPPET)
         words = {name: value for name, value in words.items() if value not in ("", [], {}, -1)}
     if served.revisit:
         words["revisit"] = revisited(served)
     if served.state.kind in OBSERVED:
         words |= {"source": content.source, "args": content.args, "expires_at": timestamp(served.state.expires_at)}
-    head = listing(served, now, rank)
+    head = listing(served, now, found.rank)
     named = {"id": head.pop("id"), "kind": head.pop("kind"), "title": content.title, "body": body}
     return {**named, **words, **head, "task": served.state.task}
 

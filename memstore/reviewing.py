@@ -7,6 +7,7 @@ the dispute that it amounts to. What either changes is judged in the same transa
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import nullcontext, suppress
 from typing import Any
 
@@ -169,8 +170,8 @@ def _retracted(unit: Unit, key: StoreKey, caller: Caller, request: RetractReques
     decision = _decided(unit, key, caller, fields)
     if isinstance(decision, Allowed):
         written = append(unit, key, caller.author, Retracted, fields)
-        affected = [_affected(unit, caller, seq) for seq in written.affected]
-        return _told(state, request, "retracted", [one for one in affected if one], _retraction_note(reason))
+        affected = _affected(unit, caller, written.affected)
+        return _told(state, request, "retracted", affected, _retraction_note(reason))
     append(unit, key, caller.author, Reviewed, {"record": state.id, "verdict": Stance.DISPUTE})
     note = f"Logged as a dispute: {decision.reason}. The record stands, and shows as disputed to whom that counts."
     return _told(state, request, "disputed", [], note)
@@ -208,11 +209,11 @@ def _retraction_note(reason: Withdrawal) -> str:
             return "Nothing else changes."
 
 
-def _affected(unit: Unit, caller: Caller, seq: int) -> dict[str, Any] | None:
-    state = unit.view.record(unit.records.id_at(seq))
-    if state is None or (state.scope != caller.scope and caller.principal.role is not Role.OPERATOR):
-        return None
-    return affected_record(state, unit.now)
+def _affected(unit: Unit, caller: Caller, seqs: Iterable[int]) -> list[dict[str, Any]]:
+    """A blast radius as the caller may know of it: of its own scope, save for the operator (T13)."""
+    operator = caller.principal.role is Role.OPERATOR
+    found = unit.records.at(seqs)
+    return [affected_record(state, unit.now) for state in found if operator or state.scope == caller.scope]
 
 
 def affected_record(state: RecordState, now: int) -> dict[str, Any]:

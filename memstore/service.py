@@ -30,10 +30,11 @@ from memstore import (
     reviewing,
     sessions,
 )
+from memstore.embedding import Drainer, Embedding
 from memstore.errors import Conflict, Denied, InvalidInput
 from memstore.importing import Line
 from memstore.log import Progress, silent
-from memstore.ports import Store
+from memstore.ports import Store, VectorIndex
 from memstore.render import Answer
 from memstore.requests import (
     GetRequest,
@@ -75,7 +76,9 @@ def verb(model: type[R]) -> Callable[[Verb[R]], Callable[..., Answer]]:
             names = list(model.model_fields)
             if len(args) > len(names) or set(names[: len(args)]) & set(arguments):
                 raise InvalidInput(f"{model.verb} was given too many arguments")
-            return method(self, model.parse({**dict(zip(names, args, strict=False)), **arguments}))
+            answer = method(self, model.parse({**dict(zip(names, args, strict=False)), **arguments}))
+            self._embed_behind()
+            return answer
 
         call.__signature__ = _signature(model)  # type: ignore[attr-defined]
         return call
@@ -101,13 +104,17 @@ class MemStore:
         key: StoreKey,
         signer: Signer,
         *,
+        embedding: Embedding,
+        index: VectorIndex,
         scope: str = "",
         launch_of: Callable[[str], str],
         lockdown: bool = False,
+        embeds_behind: bool = True,
         lease_seconds: int = HANDOFF_LEASE_SECONDS,
     ) -> None:
         """`launch_of` names the context in a scope; `scope` "" is the principal's first; `lockdown` opens nothing.
 
+        `embeds_behind` has a thread embed what waits while this is open; without it, `embedding.drain` is the caller's.
         `lease_seconds` is how long a handoff that was accepted is held without a heartbeat.
         """
         self._lockdown = lockdown
@@ -116,6 +123,9 @@ class MemStore:
         self._key = key
         self._signer = signer
         self._launch_of = launch_of
+        self.embedding = embedding
+        self._index = index
+        self._drainer = Drainer(embedding) if embeds_behind else None
         with store.read() as unit:
             principal = unit.view.principal(signer.name)
         scopes = principal.scopes if principal else ()
@@ -131,6 +141,9 @@ class MemStore:
         self.close()
 
     def close(self) -> None:
+        if self._drainer is not None:
+            self._drainer.close()
+        self._index.close()
         self._store.close()
 
     @property
@@ -169,21 +182,28 @@ class MemStore:
     def write_for(self, task: str, **arguments: Any) -> Answer:
         """`write` for a named task where no session says it: for imports and the command line."""
         request = WriteRequest.parse(arguments)
-        return recording.write(self._store, self._key, self._renewed(), request, task=task)
+        answer = recording.write(self._store, self._key, self._renewed(), request, task=task)
+        self._embed_behind()
+        return answer
 
     def observe_for(self, task: str, **arguments: Any) -> Answer:
         """`observe` for a named task where no session says it."""
         request = ObserveRequest.parse(arguments)
-        return recording.observe(self._store, self._key, self._renewed(), request, task=task)
+        answer = recording.observe(self._store, self._key, self._renewed(), request, task=task)
+        self._embed_behind()
+        return answer
 
     def import_lines(self, lines: Iterable[Line], progress: Progress = silent) -> Answer:
         """Store many records, a few hundred to a transaction: {stored, duplicate, skipped[], note}."""
-        return importing.import_lines(self._store, self._key, self._renewed(), lines, progress=progress)
+        answer = importing.import_lines(self._store, self._key, self._renewed(), lines, progress=progress)
+        self._embed_behind()
+        return answer
 
     @verb(SearchRequest)
     def search(self, request: SearchRequest) -> Answer:
         """What stands for a query: {trusted, attributed, quarantined, mark, note} (DESIGN 3.4)."""
-        return query.search(self._store, self._key, self._renewed(), request)
+        caller, question = self._renewed(), self.embedding.question(request.query)
+        return query.search(self._store, self._key, caller, request, question=question, index=self._index)
 
     @verb(GetRequest)
     def get(self, request: GetRequest) -> Answer:
@@ -307,6 +327,11 @@ class MemStore:
         with self._store.read() as unit:
             found = [p for p in unit.registry.principals() if scope in p.scopes]
         return [{"name": p.name, "role": str(p.role), "under": p.under, "team": p.team} for p in found]
+
+    def _embed_behind(self) -> None:
+        """Have what waits for vectors embedded, by a thread of its own, where that was asked for."""
+        if self._drainer is not None:
+            self._drainer.wake()
 
     def _move_to(self, scope: str) -> None:
         """Take another scope, which only a context that did nothing yet may: a launch is one context (T3)."""

@@ -163,7 +163,7 @@ def _problems(unit: Unit, session: str, outcome: str) -> list[dict[str, Any]]:
         for state in unit.records.of_session(session)
         if state.kind is Kind.FINDING
         and state.verification is not Verification.VERIFIED
-        and not (state.erased or state.revoked or state.superseded_by)
+        and not (state.erased or state.revoked or state.retracted or state.superseded_by)
     ]
     if not unverified:
         return []
@@ -222,7 +222,7 @@ class _Brief:
     def _of_kind(self, unit: Unit, task: str, kind: Kind, label: Label) -> list[RecordState]:
         """What stands of one kind and tier, what is to be revisited first, else newest first; no question answered."""
         wanted = Filter(scope=self.caller.scope, now=unit.now, task=task, kinds=(kind,))
-        listed = unit.retrieval.candidates("", wanted, label=label, share=Share.IN_FORCE, most=MOST_OF_A_KIND)
+        listed = unit.retrieval.newest(wanted, label=label, share=Share.IN_FORCE, most=MOST_OF_A_KIND)
         self.left_out += listed.total - len(listed.ids)
         states = [state for state in map(unit.view.record, listed.ids) if state is not None]
         waiting = [state for state in states if state.answered_by is None]
@@ -314,7 +314,7 @@ class _Brief:
         wanted = Filter(scope=self.caller.scope, now=unit.now, task=task, since_at=mine[0].started_at)
         items = []
         for label in (Label.TRUSTED, Label.ATTRIBUTED):
-            found = unit.retrieval.candidates("", wanted, label=label, share=Share.IN_FORCE, most=MOST_OF_A_KIND)
+            found = unit.retrieval.newest(wanted, label=label, share=Share.IN_FORCE, most=MOST_OF_A_KIND)
             for record in found.ids:
                 state = unit.view.record(record)
                 if state is None or state.author == self.caller.name:

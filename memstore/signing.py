@@ -76,6 +76,7 @@ class StoreKey:
         self.store = store_id(signer.public)
         self._fingerprints = self._derived(b"memstore fingerprints v1")
         self._seen = 0
+        self._made: tuple[Frontier | None, str] = (None, "")
         self._refs = ChaCha20Poly1305(self._derived(b"memstore refs v1"))
 
     def _derived(self, purpose: bytes) -> bytes:
@@ -86,14 +87,18 @@ class StoreKey:
         """The signed note that commits to the log as it is with this frontier."""
         origin = origin_of_store(self.store)
         text = checkpoint_text(Checkpoint(origin, frontier.size, frontier.root()))
-        return format_note(text, origin, self.signer.public, self.signer.sign(text.encode()))
+        note = format_note(text, origin, self.signer.public, self.signer.sign(text.encode()))
+        # Of the last one made it is known without signing anew that it is ours, and of which log.
+        self._made = (frontier, note)
+        return note
 
     def refuse_moved(self, frontier: Frontier, checkpoint: str) -> None:
         """Raise `IntegrityError` where the log's head is not what was signed, or is behind what this process has seen.
 
         A process that runs on would else sign what somebody wrote into the file behind its back.
         """
-        signed = frontier.size == 0 or self.checkpoint(frontier) == checkpoint
+        made = self._made == (frontier, checkpoint)
+        signed = frontier.size == 0 or made or self.checkpoint(frontier) == checkpoint
         if not signed or frontier.size < self._seen:
             raise IntegrityError(
                 "The log's head was changed outside memstore", code="tampered", next_call="Run `memstore log verify`."

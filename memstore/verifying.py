@@ -6,6 +6,8 @@ in its entry has to be borne out by endorsements in the log, for the table that 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from memstore.core.entries import Entry, Logged, leaf_of
 from memstore.core.fold import expiry_of
 from memstore.core.keys import verify_signature
@@ -23,7 +25,7 @@ from memstore.core.statements import (
     short_id,
 )
 from memstore.errors import IntegrityError
-from memstore.ports import Unit
+from memstore.ports import StoredContent, Unit
 
 # How far back a label is followed from a record to what it rests on, before it counts as not borne out.
 DEEPEST = 16
@@ -35,28 +37,47 @@ _SIGNED = ("kind", "author", "scope", "task", "session", "launch", "verification
 def verified(unit: Unit, state: RecordState) -> tuple[Recorded | None, Content, SignatureState]:
     """Statement and content of a record, and what is known of its signature; no statement where anything is off."""
     broken = (None, Content(), SignatureState.INVALID)
-    # 1. The entry is there and hashes to the leaf that the tree holds.
     logged, stored = unit.log.entry(state.seq), unit.contents.get(state.seq)
-    if logged is None or stored is None or leaf_of(logged.entry) != logged.leaf:
+    if logged is None or stored is None:
         return broken
+    # 1. What was signed and hashed is what lies here.
+    key = unit.registry.key(logged.entry.keyid)
+    statement = authentic(logged, stored, key.public if key else b"")
+    if statement is None:
+        return broken
+    # 2. The signature is by a key of the author that stood at this position.
+    if signing_key(unit, logged, statement.author) is None:
+        return None, Content(), SignatureState.UNKNOWN_KEY
+    # 3. It is of this store and of this record, and the projection says what the statement says.
+    if statement.store != unit.log.head().store or short_id("m-", logged.entry.digest) != state.id:
+        return broken
+    if not _is_projected(unit, state, statement, logged.entry):
+        return broken
+    return statement, Content.of_store(stored.content), SignatureState.VALID
+
+
+@lru_cache(maxsize=2048)
+def authentic(logged: Logged, stored: StoredContent, public: bytes) -> Recorded | None:
+    """The statement of a record if entry, leaf, signature and content are of one piece: a function of their bytes.
+
+    So it is kept: what lies in the file is read each time, and where it is the same bytes, so is what they prove.
+    With `public` empty the signature is not looked at: nobody's key is known that might have made it.
+    """
+    # 1. The entry hashes to the leaf that the tree holds.
+    if leaf_of(logged.entry) != logged.leaf:
+        return None
     try:
-        # 2. The signature is by a key of the author that stood at this position; the id is that of what was signed.
+        # 2. The statement is well formed, and the key signed it.
         statement = parse_statement(logged.entry.payload_type, logged.payload)
-        signature = signature_state(unit, logged, statement.author)
-        if signature is SignatureState.UNKNOWN_KEY:
-            return None, Content(), signature
-        if signature is SignatureState.INVALID or short_id("m-", logged.entry.digest) != state.id:
-            return broken
-        # 3. The content is what the statement commits to, and the projection says what the statement says.
-        if statement.store != unit.log.head().store:
-            return broken
+        if public:
+            verify_signature(public, logged.signature, _message(logged))
+        # 3. The content is what the statement commits to.
         if not isinstance(statement, Recorded) or content_digest(stored.salt, stored.content) != statement.content:
-            return broken
-        if not _is_projected(unit, state, statement, logged.entry):
-            return broken
-        return statement, Content.parse(stored.content), signature
+            return None
+        Content.parse(stored.content)
     except IntegrityError:
-        return broken
+        return None
+    return statement
 
 
 def _is_projected(unit: Unit, state: RecordState, statement: Recorded, entry: Entry) -> bool:
@@ -90,12 +111,15 @@ def signing_key(unit: Unit, logged: Logged, author: str) -> KeyState | None:
 
 
 def is_signed_by(key: KeyState, logged: Logged) -> bool:
-    message = pre_authentication_encoding(logged.entry.payload_type, logged.payload)
     try:
-        verify_signature(key.public, logged.signature, message)
+        verify_signature(key.public, logged.signature, _message(logged))
     except IntegrityError:
         return False
     return True
+
+
+def _message(logged: Logged) -> bytes:
+    return pre_authentication_encoding(logged.entry.payload_type, logged.payload)
 
 
 def is_borne_out(unit: Unit, state: RecordState, entry: Entry, depth: int = 0) -> bool:
@@ -124,16 +148,25 @@ def _has_risen(unit: Unit, record: str, above: RecordState, depth: int) -> bool:
 def _endorses(unit: Unit, state: RecordState, seq: int) -> bool:
     """Whether the entry at `seq` is a sound endorsement of this record by somebody who can carry it."""
     logged = unit.log.entry(seq)
-    if logged is None or leaf_of(logged.entry) != logged.leaf:
+    key = unit.registry.key(logged.entry.keyid) if logged else None
+    statement = signed_review(logged, key.public) if logged and key else None
+    if statement is None or statement.record != state.id or statement.verdict is not Stance.ENDORSE:
         return False
+    author = unit.view.principal(statement.author)
+    if author is None or key is None or key.principal != author.name or not key.stands_at(seq):
+        return False
+    carry = carry_in(unit.view, statement, author, key.keyid)
+    return carry is not Carry.NOTHING and (carry is not Carry.TYPED or state.label <= Label.ATTRIBUTED)
+
+
+@lru_cache(maxsize=2048)
+def signed_review(logged: Logged, public: bytes) -> Reviewed | None:
+    """The review that an entry holds, if entry, leaf and signature are of one piece: a function of their bytes."""
+    if leaf_of(logged.entry) != logged.leaf:
+        return None
     try:
         statement = parse_statement(logged.entry.payload_type, logged.payload)
+        verify_signature(public, logged.signature, _message(logged))
     except IntegrityError:
-        return False
-    if not isinstance(statement, Reviewed) or statement.record != state.id or statement.verdict is not Stance.ENDORSE:
-        return False
-    author, key = unit.view.principal(statement.author), signing_key(unit, logged, statement.author)
-    if author is None or key is None or not key.stands_at(seq) or not is_signed_by(key, logged):
-        return False
-    carry = carry_in(unit.view, statement, author, logged.entry.keyid)
-    return carry is not Carry.NOTHING and (carry is not Carry.TYPED or state.label <= Label.ATTRIBUTED)
+        return None
+    return statement if isinstance(statement, Reviewed) else None

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from memstore import admin, log
-from memstore.config import DATABASE, init_store, open_house, open_store
+from memstore.config import DATABASE, embedding_of, init_store, open_house, open_store
 from memstore.core.entries import Entry, Logged, leaf_of
 from memstore.core.fold import fold, judge_entry
 from memstore.core.labels import SignatureState
@@ -33,7 +33,8 @@ from memstore.core.statements import (
     payload_type,
     pre_authentication_encoding,
 )
-from memstore.ports import StoredContent
+from memstore.index.exact import ExactIndex
+from memstore.ports import Embedder, StoredContent
 from memstore.service import MemStore
 from memstore.signing import Signer
 
@@ -72,8 +73,10 @@ class Clock:
 class Fleet:
     """A store in `folder`, made where there is none, and everybody who uses it; use it in a `with` block."""
 
-    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
+    def __init__(self, folder: Path, clock: Clock | None = None, *, model: str | Embedder = "none") -> None:
+        """`model` is what its members embed with, when `embed` is called; by itself nothing does."""
         self.folder = folder
+        self.model = model
         self.clock = clock or Clock()
         if not (folder / DATABASE).exists():
             init_store(folder, clock=self.clock)
@@ -116,22 +119,40 @@ class Fleet:
         )
         return self.fresh(name, scope)
 
-    def fresh(self, name: str, scope: str = "") -> MemStore:
+    def fresh(self, name: str, scope: str = "", **more: Any) -> MemStore:
         """Another launch of a principal: a new context."""
-        return self._kept(open_store(self.folder, agent=name, scope=scope, clock=self.clock))
+        return self._opened(name, scope, **more)
 
     def continuing(self, name: str, scope: str = "") -> MemStore:
         """What a command of the CLI opens: the principal's one continuing context."""
-        return self._kept(open_store(self.folder, agent=name, scope=scope, continuing=True, clock=self.clock))
+        return self._opened(name, scope, continuing=True)
 
     def launched(self, name: str, launch: str) -> MemStore:
         """A context whose launch is named here, for tests that need the same ids twice."""
         signer = self.house.keyring.load(name)
-        return MemStore(self.house.store, self.house.key, signer, launch_of=lambda _: launch)
+        return MemStore(
+            self.house.store,
+            self.house.key,
+            signer,
+            embedding=embedding_of(self.house.store, self.folder, self.model),
+            index=ExactIndex(),
+            launch_of=lambda _: launch,
+            embeds_behind=False,
+        )
 
-    def _kept(self, member: MemStore) -> MemStore:
+    def _opened(self, name: str, scope: str, **more: Any) -> MemStore:
+        member = open_store(
+            self.folder, agent=name, scope=scope, clock=self.clock, model=self.model, embeds_behind=False, **more
+        )
         self._open.append(member)
         return member
+
+    def erase(self, record: str) -> None:
+        admin.erase_content(self.house, record)
+
+    def embed(self) -> int:
+        """Drain the queue; how many records got vectors."""
+        return embedding_of(self.house.store, self.folder, self.model).drain()
 
     def tool(self, pattern: str, *, open_world: bool = False, max_ttl: int = 0) -> None:
         admin.add_tool(self.house, pattern, open_world=open_world, max_ttl=max_ttl)

@@ -82,8 +82,9 @@ def test_an_example_runs_as_it_stands(path):
     assert "expired" in done.stdout
 
 
-def test_decision_records_are_numbered_without_a_gap_and_parse_as_decisions():
-    assert [int(path.name[:4]) for path in ADRS] == list(range(1, len(ADRS) + 1))
+def test_decision_records_are_numbered_once_each_and_parse_as_decisions():
+    numbers = [int(path.name[:4]) for path in ADRS]
+    assert len(set(numbers)) == len(numbers)
     decisions = read_folder(ROOT / "docs" / "adr")
     assert set(decisions) == {path.name for path in ADRS}
     assert all(len(decision["alternatives"]) >= 2 for decision in decisions.values())
@@ -95,6 +96,14 @@ def test_a_decision_record_has_the_parts_of_madr(path):
     for heading in ("## Context and problem statement", "## Considered options", "## Decision outcome",
                     "### Consequences", "## What would change it"):  # fmt: skip
         assert heading in text, heading
+
+
+def test_the_threats_name_every_attack_and_no_file_that_is_not_there():
+    threats = (ROOT / "docs" / "THREATS.md").read_text("utf-8")
+    named = set(re.findall(r"tests/[\w/]+\.py", threats))
+    assert {name for name in named if not (ROOT / name).is_file()} == set()
+    attacks = {f"tests/attacks/{path.name}" for path in (ROOT / "tests" / "attacks").glob("test_*.py")}
+    assert attacks - named == set()
 
 
 def test_decision_records_can_be_written_as_they_are(tmp_path):

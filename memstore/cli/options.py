@@ -101,5 +101,5 @@ def opened_as(agent: str, scope: str = "") -> Iterator[MemStore]:
     """The facade for `agent`, in its continuing context: all its calls from the command line are one (T3)."""
     from memstore.config import open_store
 
-    with open_store(named_store(), agent=agent, scope=scope, continuing=True) as memory:
+    with open_store(named_store(), agent=agent, scope=scope, continuing=True, embeds_behind=False) as memory:
         yield memory

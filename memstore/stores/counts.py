@@ -29,7 +29,8 @@ class CountTables:
         ]
 
     def rows(self) -> dict[str, int]:
-        """Rows by what they are: erased, principals, contexts, tainted_contexts, disclosures, open_sessions."""
+        """Rows by what they are: erased, principals, contexts, tainted_contexts, disclosures, open_sessions,
+        unembedded (records that wait for vectors)."""
         return dict(self.conn.execute(QUERIES["count_rows"], {"now": self.now, "tainted": Label.TAINTED}).fetchone())
 
     def words(self) -> Iterator[tuple[Label, WordGap]]:

@@ -17,7 +17,7 @@ from memstore.core.handoffs import (
 from memstore.core.labels import Label
 from memstore.core.offers import HandoffAction, HandoffType
 from memstore.core.state import ContractState, HandoffState, HandoffStatus, ReceiptState
-from memstore.ports import Answered
+from memstore.handoff_ports import Answered
 from memstore.stores.sql import QUERIES, member
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from memstore.core.contexts import ContextState
@@ -239,6 +239,11 @@ class RecordTables:
     def id_at(self, seq: int) -> str:
         row = self.conn.execute(QUERIES["id_at"], (seq,)).fetchone()
         return row["id"] if row else ""
+
+    def at(self, seqs: Iterable[int]) -> list[RecordState]:
+        """The records at these positions, in order."""
+        rows = self.conn.execute(QUERIES["records_at"], (json.dumps(list(seqs)),))
+        return [record_from(row, self.now) for row in rows]
 
     def named(self, author: str, scope: str, name: str) -> str:
         """The id of the record that `author` calls `name` in `scope`, or ""."""

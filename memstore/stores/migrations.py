@@ -7,9 +7,11 @@ import sqlite3
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
+from memstore.stores.projection import fill_words
 from memstore.stores.sql import migration
 
-STEPS = ("0001_initial", "0003_trust", "0004_handoffs")
+STEPS = ("0001_initial", "0002_vectors", "0003_trust", "0004_handoffs")
+FILLS_WORDS = ("0002_vectors",)  # steps that leave the full-text tables empty
 
 
 def migrate(conn: sqlite3.Connection, *, application_id: int, version: int) -> None:
@@ -27,6 +29,8 @@ def _runner(name: str):  # type: ignore[no-untyped-def]
     def run(db: sqlite_utils.Database) -> None:
         for statement in split_statements(migration(name)):
             db.execute(statement)
+        if name in FILLS_WORDS:
+            fill_words(db.conn)
 
     run.__name__ = name
     return run

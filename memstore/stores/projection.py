@@ -180,19 +180,27 @@ def _put_record(conn: sqlite3.Connection, change: PutRecord, content: Content | 
     if content.key:
         conn.execute(QUERIES["put_name"], (state.author, state.scope, content.key, state.seq))
     put_words(conn, state.label, state.seq, content)
+    if conn.execute(QUERIES["has_vectors"], (state.seq,)).fetchone() is None:
+        # One plain row: whatever opens a savepoint has the full-text tables write out what they gathered.
+        conn.execute(QUERIES["enqueue"], (state.seq, state.label))
 
 
 def put_words(conn: sqlite3.Connection, label: Label, seq: int, content: Content) -> None:
-    sql = f"INSERT INTO {WORDS[label]} (rowid, title, text) VALUES (?, ?, ?)"
+    sql = f"INSERT INTO {WORDS[label]} (rowid, title, lead, text) VALUES (?, ?, ?, ?)"
     conn.execute(sql, (seq, *content.index_text()))
 
 
 def take_words(conn: sqlite3.Connection, label: Label, seq: int, content: Content) -> None:
     """A contentless table forgets a row only when told what it held."""
     table = WORDS[label]
-    conn.execute(
-        f"INSERT INTO {table} ({table}, rowid, title, text) VALUES ('delete', ?, ?, ?)", (seq, *content.index_text())
-    )
+    sql = f"INSERT INTO {table} ({table}, rowid, title, lead, text) VALUES ('delete', ?, ?, ?, ?)"
+    conn.execute(sql, (seq, *content.index_text()))
+
+
+def fill_words(conn: sqlite3.Connection) -> None:
+    """The words of all records, into tables that hold none."""
+    for row in conn.execute(QUERIES["contents_of_records"]).fetchall():
+        put_words(conn, Label(row["label"]), row["seq"], Content.parse(row["content"]))
 
 
 def _erase(conn: sqlite3.Connection, record: str) -> None:
@@ -214,7 +222,8 @@ def _hide(conn: sqlite3.Connection, record: str) -> int | None:
         # All tiers: a record that was relabelled has left its terms in the segments of the one it came from.
         for table in WORDS.values():
             conn.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
-    for query in ("forget_tags", "forget_names", "mark_erased"):
+    _take_vectors(conn, row["seq"])
+    for query in ("forget_tags", "forget_names", "forget_queued", "mark_erased"):
         conn.execute(QUERIES[query], (row["seq"],))
     return int(row["seq"])
 
@@ -227,14 +236,30 @@ def relabel_record(
     if state.label is not label and content is not None:
         take_words(conn, state.label, state.seq, content)
         put_words(conn, label, state.seq, content)
+        conn.execute(QUERIES["requeue_as"], (label, state.seq))
+        conn.executemany(QUERIES["put_back_vector"], _take_vectors(conn, state.seq))
+
+
+def _take_vectors(conn: sqlite3.Connection, seq: int) -> list[tuple[object, ...]]:
+    """Take a record's vectors away, and tell whoever keeps copies; the rows as they were."""
+    rows = [(seq, *row) for row in conn.execute(QUERIES["take_vectors"], (seq,)).fetchall()]
+    if rows:
+        conn.execute(QUERIES["forget_vectors"], (seq,))
+        conn.execute(QUERIES["vectors_gone"], (seq,))
+    return rows
 
 
 def forget_projection(conn: sqlite3.Connection) -> None:
-    """Empty all that `fold` fills; the log, contents, contexts, disclosures and leases stay."""
+    """Empty all that `fold` fills; the log, contents, contexts, disclosures, leases and vectors stay.
+
+    Each record that is put again waits for vectors only if it has none.
+    """
     for table in PROJECTED:
         conn.execute(f"DELETE FROM {table}")
     for table in WORDS.values():
         conn.execute(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
+    conn.execute("DELETE FROM unembedded")
+    conn.execute("UPDATE embedding SET generation = generation + 1")
     conn.execute(
         "UPDATE contexts SET shown = 0, head = zeroblob(32), mark = 3, witness = '', fallen = 0, stale = 0,"
         " fell_at = -1, fooled = 0, admitted = 0"

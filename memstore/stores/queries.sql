@@ -43,6 +43,9 @@ INSERT INTO contents (seq, salt, content, fingerprint) VALUES (?, ?, ?, ?);
 -- name: content
 SELECT salt, content, fingerprint FROM contents WHERE seq = ?;
 
+-- name: contents_of_records
+SELECT r.seq, r.label, c.content FROM records r JOIN contents c ON c.seq = r.seq WHERE r.erased = 0 ORDER BY r.seq;
+
 -- name: erase_content
 DELETE FROM contents WHERE seq = ?;
 
@@ -187,15 +190,31 @@ WHERE r.seq IN (SELECT value FROM json_each(?)) AND v.void = 0 AND v.stance = 'e
     SELECT 1 FROM reviews w WHERE w.record = v.record AND w.author = v.author AND w.void = 0 AND w.seq > v.seq)
 ORDER BY v.seq;
 
--- name: sights
+-- What may yet change its worth, and what a context is judged by one at a time: affected, fallen, missing, reviewed.
+-- name: sights_singly
 SELECT c.launch, coalesce(r.id, '') AS id, min(d.n) AS n, min(d.position) AS position
 FROM contexts c JOIN disclosures d ON d.context = c.no LEFT JOIN records r ON r.seq = d.record
-WHERE c.launch IN (SELECT value FROM json_each(?)) AND d.n <= c.shown
-GROUP BY d.context, d.record ORDER BY d.context, min(d.n);
+WHERE c.launch IN (SELECT value FROM json_each(:launches)) AND d.n <= c.shown
+    AND (r.seq IS NULL OR r.fell_at >= 0 OR r.seq IN (SELECT value FROM json_each(:seqs))
+        OR (r.label = 2 AND EXISTS (
+            SELECT 1 FROM reviews v WHERE v.record = r.id AND v.launch = c.launch AND v.void = 0)))
+GROUP BY d.context, d.record;
+
+-- Of what stays as it is, the first of each worth: it lowers a mark as all that come after it do. Trusted lowers nothing.
+-- name: sights_in_sum
+SELECT c.launch, r.id, min(d.n) AS n, d.position
+FROM contexts c JOIN disclosures d ON d.context = c.no JOIN records r ON r.seq = d.record
+WHERE c.launch IN (SELECT value FROM json_each(:launches)) AND d.n <= c.shown
+    AND r.label < 3 AND r.fell_at < 0 AND r.seq NOT IN (SELECT value FROM json_each(:seqs))
+    AND NOT (r.label = 2 AND EXISTS (
+        SELECT 1 FROM reviews v WHERE v.record = r.id AND v.launch = c.launch AND v.void = 0))
+GROUP BY d.context, r.label, r.admitted;
 
 -- name: reviews_of_launches
 SELECT v.launch, v.seq, v.record FROM reviews v JOIN records r ON r.id = v.record
-WHERE v.launch IN (SELECT value FROM json_each(?)) AND v.void = 0 AND r.author <> v.author ORDER BY v.seq;
+WHERE v.launch IN (SELECT value FROM json_each(:launches)) AND v.void = 0 AND r.author <> v.author
+    AND (r.label = 2 OR r.seq IN (SELECT value FROM json_each(:seqs)))
+ORDER BY v.seq;
 
 -- name: sources
 SELECT id, label, fell_at, admitted FROM records WHERE id IN (SELECT value FROM json_each(?));
@@ -347,6 +366,13 @@ LEFT JOIN sessions s ON s.id = r.session AND r.kind = 'hypothesis'
 LEFT JOIN leases l ON l.session = s.id
 WHERE r.seq = ?;
 
+-- name: records_at
+SELECT r.*, s.ended_at, l.until
+FROM records r
+LEFT JOIN sessions s ON s.id = r.session AND r.kind = 'hypothesis'
+LEFT JOIN leases l ON l.session = s.id
+WHERE r.seq IN (SELECT value FROM json_each(?)) ORDER BY r.seq;
+
 -- name: records_of_session
 SELECT r.*, s.ended_at, l.until
 FROM records r
@@ -460,7 +486,85 @@ SELECT
     (SELECT count(*) FROM records WHERE admitted = 1 AND label > :tainted AND erased = 0) AS admitted,
     (SELECT count(*) FROM records WHERE label <= :tainted AND erased = 0) AS tainted,
     (SELECT count(*) FROM sessions s JOIN leases l ON l.session = s.id
-        WHERE s.ended_seq IS NULL AND l.until > :now) AS open_sessions;
+        WHERE s.ended_seq IS NULL AND l.until > :now) AS open_sessions,
+    (SELECT count(*) FROM unembedded) AS unembedded;
+
+-- name: embedding
+SELECT e.generation, m.name, m.precision, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'vectors'), 0) AS last
+FROM embedding e LEFT JOIN models m ON m.no = e.model;
+
+-- name: put_model
+INSERT INTO models (name, precision) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET precision = excluded.precision;
+
+-- name: adopt_model
+UPDATE embedding SET model = (SELECT no FROM models WHERE name = ?), generation = generation + 1;
+
+-- name: empty_queue
+DELETE FROM unembedded;
+
+-- name: requeue
+INSERT INTO unembedded (record, label)
+SELECT r.seq, r.label FROM records r WHERE r.erased = 0 AND NOT EXISTS (
+    SELECT 1 FROM vectors v, embedding e WHERE v.record = r.seq AND v.vector IS NOT NULL AND v.model = e.model
+);
+
+-- name: has_vectors
+SELECT 1 FROM embedding e JOIN vectors v ON v.record = ? AND v.vector IS NOT NULL AND v.model = e.model LIMIT 1;
+
+-- name: enqueue
+INSERT INTO unembedded (record, label) VALUES (?, ?);
+
+-- name: queued
+SELECT record FROM unembedded ORDER BY label DESC, record LIMIT ?;
+
+-- name: dequeue
+DELETE FROM unembedded WHERE record = ?
+    AND EXISTS (SELECT 1 FROM embedding e JOIN models m ON m.no = e.model WHERE m.name = ?);
+
+-- name: forget_queued
+DELETE FROM unembedded WHERE record = ?;
+
+-- name: requeue_as
+UPDATE unembedded SET label = ? WHERE record = ?;
+
+-- name: put_vector
+INSERT INTO vectors (record, model, passage, vector) VALUES (?, (SELECT no FROM models WHERE name = ?), ?, ?);
+
+-- name: take_vectors
+SELECT model, passage, vector FROM vectors WHERE record = ? AND vector IS NOT NULL ORDER BY passage;
+
+-- name: put_back_vector
+INSERT INTO vectors (record, model, passage, vector) VALUES (?, ?, ?, ?);
+
+-- name: forget_vectors
+DELETE FROM vectors WHERE record = ? AND vector IS NOT NULL;
+
+-- name: vectors_gone
+INSERT INTO vectors (record) VALUES (?);
+
+-- name: vectors_since
+SELECT v.no, v.record, v.passage, v.vector
+FROM embedding e CROSS JOIN vectors v CROSS JOIN records r ON r.seq = v.record
+WHERE v.no > :no AND r.scope = :scope AND (v.vector IS NULL OR (v.model = e.model AND r.label = :label))
+ORDER BY v.no;
+
+-- name: vectors_of_tier
+SELECT v.no, v.record, v.passage, v.vector
+FROM embedding e CROSS JOIN records r CROSS JOIN vectors v ON v.record = r.seq AND v.vector IS NOT NULL
+WHERE r.scope = :scope AND r.label = :label AND v.model = e.model ORDER BY r.seq, v.passage;
+
+-- name: vectors_of
+SELECT v.record, v.passage, v.vector
+FROM embedding e CROSS JOIN json_each(?) j CROSS JOIN vectors v ON v.record = j.value AND v.vector IS NOT NULL
+WHERE v.model = e.model ORDER BY v.record, v.passage;
+
+-- name: count_vectors
+SELECT r.scope, r.label, count(DISTINCT v.record) AS records, count(*) AS vectors
+FROM vectors v JOIN records r ON r.seq = v.record, embedding e
+WHERE v.vector IS NOT NULL AND v.model = e.model GROUP BY r.scope, r.label ORDER BY r.scope, r.label DESC;
+
+-- name: scopes
+SELECT (SELECT min(scope) FROM records) AS least, (SELECT max(scope) FROM records) AS most;
 
 -- name: readers
 SELECT d.position, d.at, r.id, c.principal, d.label, d.detail, d.stale

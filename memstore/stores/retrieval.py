@@ -6,21 +6,33 @@ count or a tie. The query's text is taken literally: every word is quoted before
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from memstore.core.labels import Label
-from memstore.ports import Filter, Found, Share
+from memstore.ports import Filter, Found, Match, Matches, Share
 from memstore.stores.memo import Memo
 from memstore.stores.projection import WORDS
 from memstore.stores.sql import QUERIES
 
 MAX_TERMS = 64
 END_OF_LOG = 2**62
-# A record is mostly looked for by what its title says: at 8, each of 98 decisions is in the first five for its title.
-TITLE_WEIGHT = 8.0
+# How much a word in the title, in the beginning of the text, and in the text counts (ADR 0017).
+WEIGHTS = "8.0, 4.0, 1.0"
 _WORD = re.compile(r"\w+")
+# What somebody gave a name to: foo.bar, foo_bar, fooBar, HTTPError, ERR, x86, 484.
+_IDENTIFIER = re.compile(
+    r"\w+(?:\.\w+)+|\w*_\w*|\b[A-Za-z]*[a-z][A-Z]\w*|\b[A-Z]{2,}\w*|\b(?=\w*\d)(?=\w*[A-Za-z])\w+|\b\d{3,}\b"
+)
+
+
+_BEST = (
+    "SELECT * FROM (SELECT seq, id, fallen, score, (SELECT count(*) FROM found WHERE fallen = {0}) AS total"
+    " FROM found WHERE fallen = {0} ORDER BY score, id LIMIT ?)"
+)
 
 
 @dataclass(slots=True)
@@ -36,9 +48,13 @@ class _Where:
 
 
 def match_expression(query: str) -> str:
-    """The words of a query as FTS5 strings joined by OR; "" if it has none."""
-    words = dict.fromkeys(word.lower() for word in _WORD.findall(query))
-    return " OR ".join(f'"{word}"' for word in list(words)[:MAX_TERMS])
+    """The words of a query as FTS5 strings joined by OR; "" if it has none.
+
+    What looks like an identifier stands twice, which counts it twice: who names one wants it, among all other words.
+    """
+    words = list(dict.fromkeys(word.lower() for word in _WORD.findall(query)))[:MAX_TERMS]
+    named = dict.fromkeys(word.lower() for word in _IDENTIFIER.findall(query) if _WORD.search(word))
+    return " OR ".join(f'"{word}"' for word in [*words, *list(named)[:MAX_TERMS]])
 
 
 _ALIVE = (
@@ -47,9 +63,10 @@ _ALIVE = (
     " AND l.until > ?))"
 )
 _REPLACED = "(r.superseded_by IS NOT NULL AND r.superseded_by < ?)"
-_BEST = (
-    "SELECT * FROM (SELECT id, fallen, score, (SELECT count(*) FROM found WHERE fallen = {0}) AS total"
-    " FROM found WHERE fallen = {0} ORDER BY score, id LIMIT ?)"
+# What may have fallen, or may fall by itself: all others stand. As the partial index `records_odd` has it.
+_ODD = (
+    "(r.revoked = 1 OR r.suspect = 1 OR r.retracted <> '' OR r.superseded_by IS NOT NULL OR r.expires_at IS NOT NULL"
+    " OR r.kind = 'hypothesis')"
 )
 
 
@@ -92,6 +109,19 @@ def _fallen(wanted: Filter, share: Share) -> tuple[str, tuple[object, ...]]:
     return fallen, (_position(wanted), wanted.now, wanted.now, wanted.now)
 
 
+@dataclass(frozen=True, slots=True)
+class _Odd:
+    """How many records of a tier match, how many of those are replaced, and those that have fallen."""
+
+    every: int
+    replaced: int
+    fallen: Matches
+
+
+def _best_first(match: Match) -> tuple[float, str]:
+    return -match.score, match.id
+
+
 class RetrievalTables:
     """Candidates inside one transaction."""
 
@@ -99,19 +129,8 @@ class RetrievalTables:
         self.conn = conn
         self._memo = memo
 
-    def candidates(self, query: str, wanted: Filter, *, label: Label, share: Share, most: int) -> Found:
-        """Up to `most` ids of one tier, by BM25 for a query, newest first without one; ties fall by id."""
-        if not query:
-            return self._newest(wanted, label=label, share=share, most=most)
-        match = match_expression(query)
-        if not match:
-            return Found()
-        # Ranking is what takes the time, and a search asks for both shares of a tier: one pass gives both.
-        asked = ("ranking", match, wanted, label, most, share is Share.ANY)
-        found = self._memo.get(asked, lambda: self._ranking(match, wanted, label=label, share=share, most=most))
-        return found.get(share is Share.FALLEN, Found())
-
-    def _newest(self, wanted: Filter, *, label: Label, share: Share, most: int) -> Found:
+    def newest(self, wanted: Filter, *, label: Label, share: Share, most: int) -> Found:
+        """Up to `most` ids of one part of a tier, newest first."""
         where = _conditions(wanted, label)
         fallen, values = _fallen(wanted, share)
         where.add(fallen if share is Share.FALLEN else f"NOT {fallen}", *values)
@@ -123,23 +142,129 @@ class RetrievalTables:
         rows = self.conn.execute(sql, (*where.values, most)).fetchall()
         return Found(tuple(row["id"] for row in rows), rows[0]["total"] if rows else 0)
 
-    def _ranking(self, match: str, wanted: Filter, *, label: Label, share: Share, most: int) -> dict[bool, Found]:
-        """What matches, best first: what stands, and under True what has fallen."""
+    def matching(self, query: str, wanted: Filter, *, label: Label, share: Share, most: int) -> Matches:
+        """Up to `most` records of one part of a tier by BM25, ties by id; none for a query without words."""
+        match = match_expression(query)
+        if not match:
+            return Matches()
+        if not wanted.narrows and self._is_only_scope(wanted.scope):
+            return self._best_of_all(match, wanted, label=label, share=share, most=most)
+        # Ranking is what takes the time, and a search asks for both shares of a tier: one pass gives both.
+        asked = ("ranking", match, wanted, label, most, share is Share.ANY)
+        found = self._memo.get(asked, lambda: self._best_of_some(match, wanted, label=label, share=share, most=most))
+        return found.get(share is Share.FALLEN, Matches())
+
+    def _is_only_scope(self, scope: str) -> bool:
+        row = self._memo.get("scopes", lambda: self.conn.execute(QUERIES["scopes"]).fetchone())
+        return row["least"] in (None, scope) and row["most"] in (None, scope)
+
+    def _best_of_all(self, match: str, wanted: Filter, *, label: Label, share: Share, most: int) -> Matches:
+        """Full text by itself, best first, then what of it is allowed: the tier as a whole is never joined."""
+        odd = self._memo.get(("odd", match, wanted, label, most), lambda: self._odd(match, wanted, label, most))
+        if share is Share.FALLEN:
+            return odd.fallen
+        depth = most + most // 2
+        while True:
+            ranked = self._ranked(match, label, depth)
+            ids = self.allowed([record for record, _ in ranked], wanted, label=label, share=share)
+            if len(ids) >= most or len(ranked) < depth:
+                break
+            depth *= 4
+        found = [Match(record, ids[record], score) for record, score in ranked if record in ids]
+        total = odd.every - odd.replaced - (odd.fallen.total if share is Share.IN_FORCE else 0)
+        return Matches(tuple(sorted(found, key=_best_first)[:most]), total)
+
+    def _ranked(self, match: str, label: Label, depth: int) -> list[tuple[int, float]]:
+        """(position, score) of a tier's best matches, whatever became of them."""
+        words = WORDS[label]
+        sql = (
+            f"SELECT rowid, -rank FROM {words} WHERE {words} MATCH ? AND rank MATCH 'bm25({WEIGHTS})'"
+            " ORDER BY rank LIMIT ?"
+        )
+        found = self._memo.get(
+            ("ranked", match, label, depth), lambda: self.conn.execute(sql, (match, depth)).fetchall()
+        )
+        return [(row[0], row[1]) for row in found]
+
+    def _odd(self, match: str, wanted: Filter, label: Label, most: int) -> _Odd:
+        """What matches among the few that may have fallen; each match is looked up among them, not the other way."""
+        words = WORDS[label]
+        fallen, values = _fallen(wanted, Share.FALLEN)
+        replaced, left_out = ("0", ()) if wanted.include_superseded else (_REPLACED, (_position(wanted),))
+        sql = (
+            f"WITH odd AS MATERIALIZED (SELECT rowid AS seq, bm25({words}, {WEIGHTS}) AS score FROM {words}"
+            f" WHERE {words} MATCH ? AND +rowid IN (SELECT r.seq FROM records r INDEXED BY records_odd"
+            f" WHERE r.label = ? AND {_ODD})),"
+            f" found AS MATERIALIZED (SELECT r.seq, r.id, odd.score, {replaced} AS replaced, {fallen} AS fallen"
+            " FROM odd CROSS JOIN records r ON r.seq = odd.seq),"
+            " counted AS (SELECT sum(replaced) AS gone, sum(fallen AND NOT replaced) AS down FROM found)"
+            f" SELECT (SELECT count(*) FROM {words} WHERE {words} MATCH ?) AS every, gone, down, seq, id, score"
+            " FROM counted LEFT JOIN (SELECT * FROM found WHERE fallen AND NOT replaced ORDER BY score, id LIMIT ?)"
+        )
+        rows = self.conn.execute(sql, (match, int(label), *left_out, *values, match, most)).fetchall()
+        best = tuple(Match(row["seq"], row["id"], -row["score"]) for row in rows if row["id"] is not None)
+        return _Odd(rows[0]["every"], rows[0]["gone"] or 0, Matches(best, rows[0]["down"] or 0))
+
+    def _best_of_some(
+        self, match: str, wanted: Filter, *, label: Label, share: Share, most: int
+    ) -> dict[bool, Matches]:
+        """What matches and passes the filter, best first: what stands, and under True what has fallen."""
         where = _conditions(wanted, label)
         fallen, values = _fallen(wanted, share)
         words = WORDS[label]
         # CROSS JOIN: full text first. Left to itself, the planner goes through the records and matches each by itself.
         sql = (
-            f"WITH found AS MATERIALIZED (SELECT r.id, {fallen} AS fallen, bm25({words}, {TITLE_WEIGHT}, 1.0) AS score"
-            f" FROM {words} CROSS JOIN records r ON r.seq = {words}.rowid"
+            f"WITH found AS MATERIALIZED (SELECT r.seq, r.id, {fallen} AS fallen,"
+            f" bm25({words}, {WEIGHTS}) AS score FROM {words} CROSS JOIN records r ON r.seq = {words}.rowid"
             f" WHERE {words} MATCH ? AND {' AND '.join(where.conditions)})"
             f" {_BEST.format(0)} UNION ALL {_BEST.format(1)} ORDER BY fallen, score, id"
         )
         rows = self.conn.execute(sql, (*values, match, *where.values, most, most)).fetchall()
         return {
-            bool(part): Found(tuple(row["id"] for row in rows if row["fallen"] == part), total)
+            bool(part): Matches(
+                tuple(Match(row["seq"], row["id"], -row["score"]) for row in rows if row["fallen"] == part), total
+            )
             for part, total in {row["fallen"]: row["total"] for row in rows}.items()
         }
+
+    def matched(self, query: str, records: Sequence[int], *, label: Label) -> set[int]:
+        """Those of `records` that hold a word of the query."""
+        match, words = match_expression(query), WORDS[label]
+        if not match or not records:
+            return set()
+        # The plus keeps FTS5 from running the whole query once for each of them.
+        sql = f"SELECT rowid FROM {words} WHERE {words} MATCH ? AND +rowid IN (SELECT value FROM json_each(?))"
+        return {row[0] for row in self.conn.execute(sql, (match, json.dumps(list(records))))}
+
+    def allowed(self, records: Sequence[int], wanted: Filter, *, label: Label, share: Share) -> dict[int, str]:
+        """Those of `records` that are of this part of the tier and pass the filter: position to id."""
+        if not records:
+            return {}
+        asked = ("allowed", tuple(records), wanted, label, share is Share.ANY)
+        rows = self._memo.get(asked, lambda: self._judged(records, wanted, label=label, share=share))
+        return {row["seq"]: row["id"] for row in rows if bool(row["fallen"]) == (share is Share.FALLEN)}
+
+    def _judged(self, records: Sequence[int], wanted: Filter, *, label: Label, share: Share) -> list[sqlite3.Row]:
+        where = _conditions(wanted, label)
+        fallen, values = _fallen(wanted, share)
+        sql = (
+            f"SELECT r.seq, r.id, {fallen} AS fallen FROM json_each(?) j CROSS JOIN records r ON r.seq = j.value"
+            f" WHERE {' AND '.join(where.conditions)}"
+        )
+        return self.conn.execute(sql, (*values, json.dumps(list(records)), *where.values)).fetchall()
+
+    def narrowed(self, wanted: Filter, *, label: Label, share: Share, most: int) -> list[int] | None:
+        """All positions of one part of a tier that pass the filter, if those are `most` or fewer; else None."""
+        where = _conditions(wanted, label)
+        fallen, values = _fallen(wanted, share)
+        where.add(fallen if share is Share.FALLEN else f"NOT {fallen}", *values)
+        few = ""
+        if share is Share.FALLEN:
+            few = "INDEXED BY records_odd"
+            where.add(_ODD)
+        sql = f"SELECT r.seq FROM records r {few} WHERE {' AND '.join(where.conditions)} LIMIT ?"
+        rows = self.conn.execute(sql, (*where.values, most + 1)).fetchall()
+        return [row["seq"] for row in rows] if len(rows) <= most else None
 
     def timeline(
         self, scope: str, *, task: str, session: str, record: str, after: int, before: int, most: int

@@ -28,6 +28,7 @@ from memstore.stores.projection import PROJECTED, apply, digest_of_table, forget
 from memstore.stores.retrieval import RetrievalTables
 from memstore.stores.sql import QUERIES
 from memstore.stores.trust import ReviewTables, TrustTables
+from memstore.stores.vectors import VectorTables
 
 APPLICATION_ID = 0x6D656D73  # "mems"
 SCHEMA_VERSION = 4
@@ -64,6 +65,7 @@ class SqliteUnit:
         self.handoffs = HandoffTables(conn, now)
         self.receipts = ReceiptTables(conn)
         self.retrieval = RetrievalTables(conn, self._memo)
+        self.vectors = VectorTables(conn)
         self.counts = CountTables(conn, now)
 
     def apply(self, change: Change, content: Content | None) -> None:
@@ -72,6 +74,11 @@ class SqliteUnit:
     def at(self, now: int) -> SqliteUnit:
         """The same transaction, judged at another time."""
         return SqliteUnit(self.conn, now, wall=self.wall, memo=self._memo)
+
+    @property
+    def changes(self) -> int:
+        """How many rows were changed so far; the same number again: nothing was, in between."""
+        return self.conn.total_changes
 
     @contextmanager
     def attempt(self) -> Iterator[None]:

@@ -73,7 +73,7 @@ class TrustTables:
         )
         launches = {subject.launch for subject in subjects if subject.launch}
         launches |= {endorsement.launch for endorsement in endorsements if endorsement.carry is Carry.LEAD}
-        pasts = self.pasts(launches)
+        pasts = self.pasts(launches, seqs)
         own = {subject.id for subject in subjects}
         named = {record for subject in subjects for record in subject.declared}
         named |= {sight.record for past in pasts.values() for sight in past.sights}
@@ -97,16 +97,23 @@ class TrustTables:
             for row in self.conn.execute(QUERIES["subjects"], (_json(seqs),))
         )
 
-    def pasts(self, launches: Iterable[str]) -> dict[str, Past]:
-        """What each of these contexts was shown and has reviewed so far."""
-        asked = _json(launches)
+    def pasts(self, launches: Iterable[str], seqs: Iterable[int] = ()) -> dict[str, Past]:
+        """What each of these contexts was shown and has reviewed, as far as it can make a difference.
+
+        Of what is not among `seqs`, and so stays as it is, the first of each worth stands for all.
+        """
+        asked = {"launches": _json(launches), "seqs": _json(seqs)}
         sights: defaultdict[str, list[Sight]] = defaultdict(list)
-        for row in self.conn.execute(QUERIES["sights"], (asked,)):
-            sights[row["launch"]].append(Sight(row["id"], row["n"], row["position"]))
+        for query in ("sights_singly", "sights_in_sum"):
+            for row in self.conn.execute(QUERIES[query], asked):
+                sights[row["launch"]].append(Sight(row["id"], row["n"], row["position"]))
         reviewed: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
-        for row in self.conn.execute(QUERIES["reviews_of_launches"], (asked,)):
+        for row in self.conn.execute(QUERIES["reviews_of_launches"], asked):
             reviewed[row["launch"]].append((row["seq"], row["record"]))
-        return {launch: Past(tuple(sights[launch]), tuple(reviewed[launch])) for launch in launches}
+        return {
+            launch: Past(tuple(sorted(sights[launch], key=lambda sight: sight.n)), tuple(reviewed[launch]))
+            for launch in launches
+        }
 
     def sources(self, records: Iterable[str]) -> dict[str, Source]:
         rows = self.conn.execute(QUERIES["sources"], (_json(records),))

@@ -69,6 +69,15 @@ def test_a_thousand_planted_texts_do_not_move_a_byte_above_them(truthful: Fleet)
     assert answers(truthful, "reader") == before
 
 
+@pytest.mark.slow
+def test_ten_thousand_planted_texts_do_not_move_a_byte_above_them(truthful: Fleet):
+    flooder = truthful.agent("flooder", open_world=True)
+    before = answers(truthful, "reader")
+    plant(flooder, 10_000)
+    assert truthful.fresh("reader").search(QUERY)["quarantined"]["count"] == 10_000
+    assert answers(truthful, "reader") == before
+
+
 def test_texts_below_do_not_make_a_word_common_above(fleet: Fleet):
     lead, flooder = fleet.agent("lead", role="lead"), fleet.agent("flooder", open_world=True)
     rare = [lead.write("constraint", f"About quokka {n}", f"x{n}")["id"] for n in range(2)]

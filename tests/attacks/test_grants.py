@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from simulator import Fleet
 
-from memstore import admin, grants, open_store
+from memstore import admin, grants
 from memstore.core.statements import Granted
 from memstore.errors import MemStoreError
 from memstore.service import MemStore
@@ -26,8 +26,7 @@ def given(fleet: Fleet) -> Fleet:
 
 
 def taken(fleet: Fleet, name: str, scope: str = "main") -> MemStore:
-    member = open_store(fleet.folder, agent=name, scope=scope, require_grant=True, clock=fleet.clock)
-    return fleet._kept(member)
+    return fleet.fresh(name, scope, require_grant=True)
 
 
 def code(call: Any, *arguments: Any, **more: Any) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from fake_model import FakeModel
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulator import Fleet
@@ -26,7 +27,9 @@ AUTHORS = {"trusted": "lead", "attributed": "worker", "planted": "flooder"}
 MOVES = {"seq", "logged_at", "age_seconds", "ref"}
 
 texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join)
-plants = st.lists(st.tuples(st.sampled_from(["page", "note", "copy", "replace", "answer"]), texts), max_size=6)
+plants = st.lists(
+    st.tuples(st.sampled_from(["page", "note", "copy", "replace", "answer", "dispute", "retract"]), texts), max_size=6
+)
 acts = st.lists(
     st.tuples(st.sampled_from(["lead", "worker"]), st.sampled_from(["new", "new", "replace", "answer"]), texts, plants),
     min_size=2,
@@ -58,21 +61,29 @@ def prepared() -> Iterator[Path]:
         yield home
 
 
+@pytest.mark.parametrize("embedded", [False, True], ids=["by words", "by words and meaning"])
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=acts, question=questions)
-def test_what_is_planted_below_moves_nothing_above(prepared: Path, history: Sequence[Any], question: dict[str, Any]):
+def test_what_is_planted_below_moves_nothing_above(
+    prepared: Path, embedded: bool, history: Sequence[Any], question: dict[str, Any]
+):
     with tempfile.TemporaryDirectory() as folder, mock.patch("memstore.write.secrets") as salts:
         salts.token_bytes = bytes
-        plain = run(prepared, Path(folder) / "plain", [(*act[:3], []) for act in history], question)
-        flooded = run(prepared, Path(folder) / "flooded", history, question)
+        bare = [(*act[:3], []) for act in history]
+        plain = run(prepared, Path(folder) / "plain", bare, question, embedded=embedded)
+        flooded = run(prepared, Path(folder) / "flooded", history, question, embedded=embedded)
     assert flooded == plain
 
 
-def run(prepared: Path, home: Path, history: Sequence[Any], question: dict[str, Any]) -> list[Any]:
-    """Carry a history out on a copy of the store; the reader's upper sections, page by page."""
+def run(prepared: Path, home: Path, history: Sequence[Any], question: dict[str, Any], *, embedded: bool) -> list[Any]:
+    """Carry a history out on a copy of the store; the reader's upper sections, page by page.
+
+    Where it is embedded, that happens after every act, and the reader has asked before each: its copies are old ones.
+    """
     shutil.copytree(prepared, home)
-    with Fleet(home) as fleet:
+    with Fleet(home, model=FakeModel() if embedded else "none") as fleet:
         members = {name: fleet.launched(name, f"{name}-1") for name in AUTHORS.values()}
+        reader = fleet.launched("reader", "reader-1")
         last = {"lead": "", "worker": ""}
         asked = {hit["title"]: hit["id"] for hit in open_questions(members["lead"])}
         for step, (name, how, text, planted) in enumerate(history):
@@ -82,7 +93,10 @@ def run(prepared: Path, home: Path, history: Sequence[Any], question: dict[str, 
             last[name] = member.write("finding", text, body, **more)["id"]
             for number, plant in enumerate(planted):
                 _plant(members["flooder"], plant, f"{step}.{number}", (text, body), last[name], asked)
-        return list(pages(fleet.launched("reader", "reader-1"), question))
+            if embedded:
+                fleet.embed()
+                reader.search(text, detail="ids", quarantined="none")
+        return list(pages(reader, question))
 
 
 def open_questions(member: MemStore) -> list[dict[str, Any]]:
@@ -103,6 +117,11 @@ def _plant(
             flooder.write("finding", copied[0], copied[1])
         case "replace":
             flooder.write("finding", text, f"replaced {nth}", supersedes=target)
+        case "dispute":
+            flooder.get([target])
+            flooder.review([target], "dispute")
+        case "retract":
+            flooder.retract(target, "poisoned")
         case "answer":
             flooder.write("finding", text, f"answered {nth}", answers=asked["Which beta?"])
 

@@ -53,10 +53,12 @@ def test_a_review_that_was_logged_all_the_same_carries_nothing(fleet: Fleet, sai
 
 
 def test_a_body_that_takes_two_openings_is_whole_after_both(fleet: Fleet, said: str):
-    """What is opened piece by piece counts as shown with the first piece: the reader chose to stop."""
     worker, lead = fleet.fresh("worker"), fleet.fresh("lead")
     worker.observe("https://evil.example/", "a page")
     note = worker.write("finding", "Tainted", LONG)["id"]
-    opened = lead.open(refs(lead.search("tainted")), max_tokens=100_000)["entries"][0]
-    assert opened["next_offset"] == 0
+    ref = refs(lead.search("tainted"))
+    first = lead.open(ref, max_tokens=1000)["entries"][0]
+    assert first["next_offset"] > 0
+    assert lead.review([note], "endorse")["results"][0]["refused"] == "not_shown"
+    assert lead.open(ref, offset=first["next_offset"], max_tokens=100_000)["entries"][0]["next_offset"] == 0
     assert lead.review([note], "endorse")["results"][0]["label"] == "attributed"

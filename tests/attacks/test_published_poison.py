@@ -53,6 +53,33 @@ def test_no_default_answer_holds_a_word_of_a_poisoned_document(fleet: Fleet):
     assert sum(answer["quarantined"]["count"] for answer in answers if "quarantined" in answer) > len(queries)
 
 
+def slots(member: MemStore, queries: list[str]) -> list[list[str]]:
+    """For each task the titles in the trusted and attributed slots of a default answer."""
+    found = [member.search(query) for query in queries]
+    return [[hit["title"] for name in ("trusted", "attributed") for hit in one[name]["hits"]] for one in found]
+
+
+def test_every_slot_filled_without_the_poison_holds_the_same_record_beside_it(fleet: Fleet):
+    documents = published("agentdojo_docs.jsonl")
+    queries = [line["query"] for line in published("agentdojo_tasks.jsonl")]
+    clean = [line["text"] for line in documents if not line["poisoned"] and len(line["text"]) > RUN]
+    poisoned = [line["text"] for line in documents if line["poisoned"]]
+    agent, person = fleet.agent("agent"), fleet.agent("person", role="human")
+    # What the clean documents say, as notes of an agent and of a person.
+    for number, text in enumerate(clean):
+        (person if number % 2 else agent).write("finding", f"Note {number}: {text[:60]}", text)
+    fleet.agent("reader")
+    before = slots(fleet.fresh("reader"), queries)
+    observe_all(fleet.agent("browser"), poisoned)
+    after = [fleet.fresh("reader").search(query) for query in queries]
+    assert slots(fleet.fresh("reader"), queries) == before
+    assert sum(map(len, before)) > len(queries)
+    assert len(queries) == 86
+    known = runs(poisoned) - runs(clean)
+    told = words_in(after)
+    assert {told[at : at + RUN] for at in range(len(told) - RUN + 1)} & known == set()
+
+
 def test_what_an_agent_writes_of_them_is_tainted(fleet: Fleet):
     text = next(line["text"] for line in published("agentdojo_docs.jsonl") if line["poisoned"])
     agent = fleet.agent("agent")

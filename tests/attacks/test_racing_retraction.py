@@ -53,7 +53,8 @@ def test_a_body_is_not_served_that_fell_while_the_answer_was_made(fleet: Fleet, 
     fleet.agent("lead", role="lead")
     said = fleet.agent("worker", under="lead").write("finding", "Poison", "x")["id"]
     reader, lead = fleet.agent("reader"), fleet.fresh("lead")
-    disclose, withdrawn = serving.disclose, []
+    disclose = serving.disclose
+    withdrawn: list[object] = []
 
     def slow(*arguments: object, **more: object) -> object:
         if not withdrawn:

@@ -38,6 +38,12 @@ BY_SESSION: dict[str, Path] = {
     "end": lambda m, i: m.session_end("completed", session=i),
     "history": lambda m, i: m.history(of_session=i),
     "supersedes": lambda m, i: m.write(**FINDING, supersedes=i),
+    "review": lambda m, i: m.review([i], "endorse"),
+    "dispute": lambda m, i: m.review([i], "dispute"),
+    "evidence of a review": lambda m, i: m.review([UNKNOWN], "endorse", evidence=[i]),
+    "retract": lambda m, i: m.retract(i, "wrong"),
+    "retract on trial": lambda m, i: m.retract(i, "leaked", dry_run=True),
+    "disclosures": lambda m, i: m.history(id=i, view="disclosures"),
 }
 
 

@@ -188,7 +188,7 @@ def test_a_revoked_record_does_not_stand_again_because_a_row_says_so(victim: Vic
 HEAD = {
     "a root": "UPDATE store SET frontier = zeroblob(length(frontier))",
     "a frontier of no kind": "UPDATE store SET frontier = x'00'",
-    "a checkpoint": "UPDATE store SET checkpoint = replace(checkpoint, substr(checkpoint, 70, 1), 'x')",
+    "a checkpoint": "UPDATE store SET checkpoint = replace(checkpoint, substr(checkpoint, 70, 1), '~')",
     "no checkpoint": "UPDATE store SET checkpoint = ''",
     "a size": "UPDATE store SET size = size - 1",
     "no size": "UPDATE store SET size = 0, frontier = x'', checkpoint = ''",

@@ -1,5 +1,6 @@
 """Audit, checkpoints, proofs, diagnosis, erasure: what each finds, and the status it ends with."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -96,7 +97,7 @@ def test_stats_count_what_is_there(cli):
         "by_status": {"in_force": 2},
     }
     assert (counted["quarantined_share"], counted["tainted_contexts"], counted["open_sessions"]) == (0.5, 1, 1)
-    assert (counted["pending_vectors"], counted["reviews_waiting"]) == (0, 1)
+    assert (counted["pending_vectors"], counted["reviews_waiting"]) == (2, 1)
     assert (counted["tainted_share"], counted["admitted"], counted["reviews"]) == (0.5, 0, 0)
     assert counted["bytes_on_disk"] > 0
     assert counted["disclosures"] == 1
@@ -150,6 +151,7 @@ HARM: dict[str, Harm] = {
     "full_text": lambda folder, _: change(
         folder, "INSERT INTO words_attributed (words_attributed) VALUES ('delete-all')"
     ),
+    "vectors": lambda _, monkeypatch: monkeypatch.setenv("MEMSTORE_MODEL", "no-such-model"),
     "key_modes": lambda folder, _: (folder / "keys" / "worker.key").chmod(0o604),
     "gitignore": lambda folder, _: (folder / ".gitignore").unlink(),
     "free_disk": fill_disk,
@@ -188,3 +190,23 @@ def test_a_principal_whose_key_was_withdrawn_needs_no_key_file(cli, folder):
     cli("agent", "retire", "worker")
     os.unlink(folder / "keys" / "worker.key")
     assert cli("doctor").status == 0
+
+
+def test_an_erasure_leaves_nothing_in_an_index_of_vectors(cli, folder):
+    written = cli(*WRITE).answer["id"]
+    (folder / "chroma" / "of-a-collection").mkdir(parents=True)
+    (folder / "chroma" / "chroma.sqlite3").write_bytes(b"vectors")
+    assert cli("erase", written).answer["cleared"]
+    assert [path.name for path in (folder / "chroma").iterdir()] == ["lock"]
+
+
+def test_an_erasure_says_so_where_a_process_keeps_an_index_open(cli, folder):
+    written = cli(*WRITE).answer["id"]
+    (folder / "chroma").mkdir()
+    (folder / "chroma" / "kept").write_bytes(b"vectors")
+    with (folder / "chroma" / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        told = cli("erase", written).answer
+    assert (told["status"], told["cleared"]) == ("erased", False)
+    assert "index of vectors" in told["note"]
+    assert (folder / "chroma" / "kept").exists()

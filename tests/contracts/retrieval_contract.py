@@ -11,7 +11,7 @@ from memstore.core.fold import CompromiseKey, EndSession, EraseContent, PutKey, 
 from memstore.core.labels import Label
 from memstore.core.records import Content
 from memstore.core.statements import Kind
-from memstore.ports import Found, Share, Store, Unit
+from memstore.ports import Matches, Share, Store, Unit
 
 
 def sought(
@@ -24,7 +24,12 @@ def sought(
     **filters: Any,
 ) -> list[int]:
     """The positions of the candidates, in their order."""
-    found = unit.retrieval.candidates(query, everything(**filters), label=label, share=share, most=most)
+    wanted = everything(**filters)
+    if query:
+        matches = unit.retrieval.matching(query, wanted, label=label, share=share, most=most)
+        assert [match.id for match in matches.best] == [record_id(match.record) for match in matches.best]
+        return [match.record for match in matches.best]
+    found = unit.retrieval.newest(wanted, label=label, share=share, most=most)
     return [seq for record in found.ids for seq in range(60) if record_id(seq) == record]
 
 
@@ -41,16 +46,13 @@ class RetrievalContract:
         with store.write() as unit:
             for seq, text in enumerate(texts):
                 put(unit, seq, text)
-            before = unit.retrieval.candidates(
-                "alpha beta", everything(), label=Label.ATTRIBUTED, share=Share.ANY, most=3
-            )
+            asked: dict[str, Any] = {"label": Label.ATTRIBUTED, "share": Share.ANY, "most": 3}
+            before = unit.retrieval.matching("alpha beta", everything(), **asked)
             for seq in range(10, 50):
                 put(unit, seq, "alpha alpha beta " * 9, label=Label.UNTRUSTED)
-            after = unit.retrieval.candidates(
-                "alpha beta", everything(), label=Label.ATTRIBUTED, share=Share.ANY, most=3
-            )
+            after = unit.retrieval.matching("alpha beta", everything(), **asked)
             assert before == after
-            assert (len(after.ids), after.total) == (3, 5)
+            assert (len(after.best), after.total) == (3, 5)
 
     def test_without_a_query_the_newest_comes_first(self, store: Store):
         with store.write() as unit:
@@ -72,9 +74,9 @@ class RetrievalContract:
     def test_syntax_is_no_syntax(self, store: Store, query: str):
         with store.write() as unit:
             put(unit, 0)
-            assert unit.retrieval.candidates(
+            assert unit.retrieval.matching(
                 query, everything(), label=Label.ATTRIBUTED, share=Share.IN_FORCE, most=5
-            ) == Found((), 0)
+            ) == Matches((), 0)
 
     @pytest.mark.parametrize("query", ["alpha", ""])
     @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from contracts.records_contract import DisclosuresContract, RecordsContract, Reg
 from contracts.retrieval_contract import RetrievalContract
 from contracts.transactions_contract import StoreContract
 from contracts.values import PUBLIC, STORE, Clock
+from contracts.vectors_contract import VectorsContract
 
 from memstore.ports import Store
 from memstore.stores.sqlite import SqliteStore
@@ -79,4 +80,8 @@ class TestSqliteDisclosures(Sqlite, DisclosuresContract):
 
 
 class TestSqliteRetrieval(Sqlite, RetrievalContract):
+    pass
+
+
+class TestSqliteVectors(Sqlite, VectorsContract):
     pass

@@ -97,8 +97,8 @@ def test_what_is_searched_is_all_that_was_said():
         title="one", body="two", rationale="three", caveats=["four"], alternatives=["five"], conditions=["six"],
         tags=["seven"], key="eight", source="nine", data={"ten": 1}, args={"eleven": 2},
     )  # fmt: skip
-    title, text = content.index_text()
-    assert title == "one"
+    title, lead, text = content.index_text()
+    assert (title, lead) == ("one", text[:200])
     assert all(word in text for word in ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"))
 
 

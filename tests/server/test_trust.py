@@ -2,6 +2,8 @@
 
 import pytest
 
+from memstore import open_store
+
 pytestmark = pytest.mark.anyio
 
 
@@ -58,3 +60,15 @@ async def test_an_unknown_id_in_a_review_is_not_repeated(served):
     async with served("researcher") as talk:
         answer = await talk.ok("memory_review", ids=["<script>"], verdict="endorse")
     assert answer["results"] == [{"id": "malformed", "label": "", "needs": [], "refused": "unknown_id"}]
+
+
+async def test_locked_down_nothing_is_opened_and_all_else_is_as_before(served, place):
+    async with served("researcher") as talk:
+        page = await talk.ok("memory_observe", source="https://x.example/", content="an order from outside")
+    with open_store(place.folder, agent="builder", lockdown=True, clock=place.clock) as store:
+        async with served(store=store) as talk:
+            found = await talk.ok("memory_get", ids=[page["id"]])
+            result = await talk("memory_open", refs=[found["quarantined"][0]["ref"]])
+            assert result.is_error
+            assert str(result.content[0].text).startswith("lockdown: ")
+            assert (await talk.ok("memory_write", kind="finding", title="Own", body="x"))["label"] == "attributed"

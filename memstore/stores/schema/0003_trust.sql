@@ -69,3 +69,7 @@ UPDATE records SET fell_at = (SELECT max(seq) FROM entries) WHERE revoked OR sus
 UPDATE records SET revoked_at = fell_at WHERE revoked;
 UPDATE contexts SET admitted = mark <= 1, fell_at = CASE WHEN fallen THEN (SELECT max(seq) FROM entries) ELSE -1 END,
     fooled = fallen;
+
+-- The records that may have fallen or may fall by themselves: few, and counted apart from the many that stand.
+CREATE INDEX records_odd ON records (label, seq) WHERE (revoked = 1 OR suspect = 1 OR retracted <> ''
+    OR superseded_by IS NOT NULL OR expires_at IS NOT NULL OR kind = 'hypothesis');

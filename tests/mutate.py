@@ -1,0 +1,294 @@
+"""Takes each rule of trust out, one at a time, in a copy of the source, and shows that a test sees it.
+
+`python tests/mutate.py [RULE…]` prints a row for each: the rule, what was taken out, the test, and `red` if it failed
+as it must. The exit status is 1 if any stayed green, or if a patch no longer fits the source.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = ("memstore", "mcp_server", "tests", "pyproject.toml")
+SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A rule, what of it is taken out, where, and the test that must go red."""
+
+    rule: str
+    without: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+MUTATIONS = (
+    Mutation(
+        "T1",
+        "a label is no higher than what the record declares",
+        "memstore/core/labels.py",
+        "causes.append(Cause(CauseCode.DECLARED, source.worth, source.id))",
+        "pass",
+        "tests/core/test_labels.py",
+    ),
+    Mutation(
+        "T1",
+        "an agent's ceiling",
+        "memstore/core/policy.py",
+        "            return Cause(CauseCode.AUTHOR_WORKER, Label.ATTRIBUTED)",
+        "            return Cause(CauseCode.AUTHOR_WORKER, Label.TRUSTED)",
+        "tests/core/test_policy.py",
+    ),
+    Mutation(
+        "T2",
+        "what a context was shown lowers what it writes",
+        "memstore/core/fold.py",
+        "return context.mark if context and author and author.has_mark else Mark()",
+        "return Mark()",
+        "tests/attacks/test_omitted_sources.py",
+    ),
+    Mutation(
+        "T2",
+        "what a context reviewed itself does not lower it",
+        "memstore/core/labels.py",
+        "return self.reviewed and self.label is Label.ATTRIBUTED",
+        "return False and self.label is Label.ATTRIBUTED",
+        "tests/flows/test_review.py",
+    ),
+    Mutation(
+        "T2",
+        "... but what comes from outside does, reviewed or not",
+        "memstore/core/labels.py",
+        "self.label is Label.ATTRIBUTED and not self.admitted and not self.fallen",
+        "self.label is Label.ATTRIBUTED and not self.fallen",
+        "tests/attacks/test_reworded_note.py",
+    ),
+    Mutation(
+        "T3",
+        "a grant narrows in every field",
+        "memstore/core/reviews.py",
+        "return Allowed() if narrower else Denied(",
+        "return Allowed() if True else Denied(",
+        "tests/attacks/test_grants.py",
+    ),
+    Mutation(
+        "T3",
+        "grants need a mark of at least attributed",
+        "memstore/core/reviews.py",
+        "if context is not None and context.mark.label < Label.ATTRIBUTED:",
+        "if False:",
+        "tests/attacks/test_grants.py",
+    ),
+    Mutation(
+        "T4",
+        "what does not stand is quarantined",
+        "memstore/serving.py",
+        "if self.status in _OF_STATUS:",
+        "if False:",
+        "tests/attacks/test_expiry.py",
+    ),
+    Mutation(
+        "T5",
+        "what rests on what fell is suspect",
+        "memstore/core/trust.py",
+        "suspect = judged.hit > NEVER_FELL and not carried",
+        "suspect = False",
+        "tests/flows/test_retract.py",
+    ),
+    Mutation(
+        "T5",
+        "endorsements from before the fall are void",
+        "memstore/core/trust.py",
+        "if endorsement.seq in self._carried and endorsement.seq > judged.hit",
+        "if endorsement.seq in self._carried",
+        "tests/flows/test_retract.py",
+    ),
+    Mutation(
+        "T5",
+        "endorsements by contexts that were shown it are void",
+        "memstore/core/trust.py",
+        "            if mark.fooled:\n                return None\n",
+        "",
+        "tests/attacks/test_manufactured_corroboration.py",
+    ),
+    Mutation(
+        "T6",
+        "a lead endorses those below it alone",
+        "memstore/core/policy.py",
+        "return Carry.LEAD if above else Carry.NOTHING",
+        "return Carry.LEAD",
+        "tests/attacks/test_manufactured_corroboration.py",
+    ),
+    Mutation(
+        "T6",
+        "who was not shown it whole endorses nothing",
+        "memstore/core/policy.py",
+        "if own or reviewer.open_world or not saw_whole:",
+        "if own or reviewer.open_world:",
+        "tests/attacks/test_listed_only.py",
+    ),
+    Mutation(
+        "T6",
+        "a lead carries what comes from outside to attributed at most",
+        "memstore/core/trust.py",
+        "            if admitted:\n                return Label.ATTRIBUTED, CauseCode.ADMITTED\n",
+        "",
+        "tests/attacks/test_reworded_note.py",
+    ),
+    Mutation(
+        "T6",
+        "untrusted is never raised",
+        "memstore/reviewing.py",
+        'return "untrusted" if stance is Stance.ENDORSE and state.label is Label.UNTRUSTED else ""',
+        'return ""',
+        "tests/attacks/test_told_to_endorse.py",
+    ),
+    Mutation(
+        "T7",
+        "nobody withdraws what stands above him",
+        "memstore/core/policy.py",
+        "    if label > retractor.ceiling:",
+        "    if False:",
+        "tests/attacks/test_retraction_as_a_weapon.py",
+    ),
+    Mutation(
+        "T7",
+        "a worker's word brings down no more than itself",
+        "memstore/core/policy.py",
+        "return reason is Withdrawal.POISONED and retractor.role in (Role.LEAD, Role.HUMAN, Role.OPERATOR)",
+        "return reason is Withdrawal.POISONED",
+        "tests/attacks/test_retraction_as_a_weapon.py",
+    ),
+    Mutation(
+        "T8",
+        "a successor stands at least as high",
+        "memstore/core/policy.py",
+        "    if label < old_label:",
+        "    if False:",
+        "tests/attacks/test_suppression.py",
+    ),
+    Mutation(
+        "T9",
+        "a stolen key's acts are void",
+        "memstore/core/policy.py",
+        "return self.in_use_at(seq) and (self.compromised is None or seq < self.compromised)",
+        "return self.in_use_at(seq)",
+        "tests/attacks/test_withdrawn_keys.py",
+    ),
+    Mutation(
+        "T10",
+        "a dispute from below shows nothing above",
+        "memstore/serving.py",
+        "unit.reviews.disputed_up_to(state.id) >= state.label",
+        "unit.reviews.disputed_up_to(state.id) >= 0",
+        "tests/attacks/test_words_from_below.py",
+    ),
+    Mutation(
+        "T10",
+        "an answer from below closes nothing above",
+        "memstore/core/fold.py",
+        "if question and question.kind is Kind.QUESTION and state.label >= question.label:",
+        "if question and question.kind is Kind.QUESTION:",
+        "tests/attacks/test_words_from_below.py",
+    ),
+    Mutation(
+        "T10",
+        "each tier is searched by itself",
+        "memstore/stores/projection.py",
+        'WORDS = {label: f"words_{label}" for label in Label}',
+        'WORDS = {label: "words_trusted" for label in Label}',
+        "tests/attacks/test_interference_between_tiers.py",
+    ),
+    Mutation(
+        "T11",
+        "a session's task is told as its author's words are",
+        "memstore/history.py",
+        "    return stands and logged.entry.verdict.label >= readable(unit, caller)",
+        "    return True",
+        "tests/attacks/test_task_as_a_message.py",
+    ),
+    Mutation(
+        "T12",
+        "a source that is not here counts as the worst",
+        "memstore/core/labels.py",
+        "causes.append(Cause(CauseCode.MISSING_ANCESTOR, Label.UNTRUSTED, source))",
+        "pass",
+        "tests/core/test_labels.py",
+    ),
+    Mutation(
+        "T12",
+        "a label that no review bears out is not served",
+        "memstore/verifying.py",
+        "and (state.label <= entry.verdict.label or is_borne_out(unit, state, entry))",
+        "and True",
+        "tests/attacks/test_tampered_file.py",
+    ),
+    Mutation(
+        "T13",
+        "a record of another scope is none",
+        "memstore/serving.py",
+        "if state is None or state.scope != scope or state.erased:",
+        "if state is None or state.erased:",
+        "tests/attacks/test_scopes.py",
+    ),
+)
+
+
+def patched(home: Path, mutation: Mutation) -> bool:
+    """Take the rule out of the copy; False where the patch does not fit exactly once."""
+    path = home / mutation.file
+    source = path.read_text("utf-8")
+    if source.count(mutation.old) != 1:
+        return False
+    path.write_text(source.replace(mutation.old, mutation.new), "utf-8")
+    return True
+
+
+def is_red(home: Path, test: str) -> bool:
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", test]
+    done = subprocess.run(command, cwd=home, capture_output=True, timeout=SECONDS, check=False)
+    return done.returncode == 1
+
+
+def outcome(mutation: Mutation) -> str:
+    """`red` where the test failed, as it must; `GREEN` where it did not; `NO FIT` where the source has moved on."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, home / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, home / name)
+        if not patched(home, mutation):
+            return "NO FIT"
+        return "red" if is_red(home, mutation.test) else "GREEN"
+
+
+def rows(rules: Iterable[str] = ()) -> Iterator[tuple[Mutation, str]]:
+    asked = set(rules)
+    for mutation in MUTATIONS:
+        if not asked or mutation.rule in asked:
+            yield mutation, outcome(mutation)
+
+
+def main(rules: Iterable[str]) -> int:
+    bad = 0
+    for mutation, how in rows(rules):
+        bad += how != "red"
+        sys.stdout.write(f"{mutation.rule:4} {how:7} {mutation.without:66} {mutation.test}\n")
+        sys.stdout.flush()
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
