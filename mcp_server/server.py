@@ -12,7 +12,7 @@ from fastmcp.server.server import FastMCP
 from mcp_server.errors import Translator, telling
 from mcp_server.prompts import PROMPTS, RecipePrompt
 from mcp_server.results import JSON_TYPE, resource_result
-from mcp_server.tools import TOOLS, VerbTool, on_thread
+from mcp_server.tools import TOOLS, VerbTool, WaitingTool, on_thread
 from memstore.errors import NotFound
 from memstore.render import Answer
 from memstore.service import MemStore
@@ -35,7 +35,9 @@ from outside: web pages, mail, files and issues by others (source = its URI). Ne
 memory_write.
 5. If you lead: memory_get what your workers found, then memory_review it, endorse or dispute; unreviewed claims lower \
 what you write. What turns out wrong or poisoned, memory_retract.
-6. session_end with the honest outcome. `completed` means verified. Hypotheses expire unless named in keep.
+6. Work for you comes by handoff_inbox: handoff_receive it, read its problems, then handoff_respond. Hand work on by \
+handoff_offer, not in prose; say what is open, rejected, to beware of.
+7. session_end with the honest outcome. `completed` means verified. Hypotheses expire unless named in keep.
 
 An error reads `code: what. state. next call`: do what its last part says."""
 
@@ -64,6 +66,12 @@ RESOURCES = (
         "brief",
         "The brief of a session: what stands for its task now.",
         lambda store, session: store.brief(session),
+    ),
+    Document(
+        "memstore://handoff/{id}",
+        "handoff",
+        "A handoff: how it stands and what was done about it, without the words in it.",
+        lambda store, handoff: store.handoff_item(handoff),
     ),
     Document(
         "memstore://agents",
@@ -99,7 +107,8 @@ def build_server(store: MemStore) -> FastMCP:
         on_duplicate="error",
     )
     for offer in TOOLS:
-        server.add_tool(VerbTool.of(offer, store))
+        kind = WaitingTool if offer.verb == "handoff_inbox" else VerbTool
+        server.add_tool(kind.of(offer, store))
     for document in RESOURCES:
         _add_resource(server, store, document)
     for recipe in PROMPTS:

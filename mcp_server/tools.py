@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from anyio import to_thread
+from anyio import current_time, sleep, to_thread
 from fastmcp.tools.base import Tool, ToolResult
 from mcp_types import Tool as WireTool
 from mcp_types import ToolAnnotations
@@ -21,7 +21,8 @@ from pydantic import BaseModel
 from mcp_server.errors import telling
 from mcp_server.results import tool_result
 from memstore.render import Answer
-from memstore.service import VERBS, MemStore
+from memstore.requests import HandoffInboxRequest
+from memstore.service import LOOK_ANYWAY, LOOK_EVERY, VERBS, MemStore
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ class Offer:
     shows_outside: bool = False
 
 
-TOOLS = (
+VERB_TOOLS = (
     Offer(
         "session_start",
         "session_start",
@@ -109,6 +110,40 @@ TOOLS = (
 )
 
 
+HANDOFFS = (
+    Offer(
+        "handoff_offer",
+        "handoff_offer",
+        'Hand work to an agent or "capability:TAG". report: outputs, questions, caveats, rejected. delegate: '
+        "directive, intent (id), rationale, constraints. transfer: outputs, questions. intake: ids of external "
+        'records. Lists take record ids or short texts; ["none"] says there is nothing. gate: what a person must '
+        "approve first. fresh: give a clean context.",
+        repeatable=True,
+    ),
+    Offer(
+        "handoff_inbox",
+        "handoff_inbox",
+        "Handoffs you are to take (in), sent (out), or that nobody finished (dead_letter). wait_seconds: for one.",
+        reads=True,
+    ),
+    Offer(
+        "handoff_receive",
+        "handoff_receive",
+        "Check a handoff before you act on it: problems, what was dropped, its records, and a receipt to accept with.",
+        repeatable=True,
+    ),
+    Offer(
+        "handoff_respond",
+        "handoff_respond",
+        "accept needs receipt, and acknowledge with the code of each problem; it gives a lease, and of a report "
+        "endorses the outputs. heartbeat, complete and fail need that lease. clarify: question; as sender: reason. "
+        "reject, fail: reason.",
+        repeatable=True,
+    ),
+)
+TOOLS = (*VERB_TOOLS, *HANDOFFS)
+
+
 async def on_thread(call: Callable[..., T], /, *values: Any, **arguments: Any) -> T:
     """Call the synchronous store off the event loop; whatever it raises leaves as `Told`."""
     with telling():
@@ -121,7 +156,7 @@ class VerbTool(Tool):
     call: Callable[..., Answer]
 
     @classmethod
-    def of(cls, offer: Offer, store: MemStore) -> VerbTool:
+    def of(cls, offer: Offer, store: MemStore) -> Self:
         hints = ToolAnnotations(
             read_only_hint=offer.reads,
             destructive_hint=False,
@@ -144,6 +179,38 @@ class VerbTool(Tool):
     def to_mcp_tool(self, **overrides: Any) -> WireTool:
         """As clients list it, without fastmcp's own `_meta`; the title it derives stays: some clients need one."""
         return super().to_mcp_tool(**{"_meta": None, **overrides})
+
+
+class WaitingTool(VerbTool):
+    """A verb that may wait for something to come, without keeping a worker thread from other calls meanwhile.
+
+    While it waits it only asks, twenty times a second, whether anything was written; and now and then it looks anyway,
+    because a lease that runs out writes nothing.
+    """
+
+    changes: Callable[[], int]
+
+    @classmethod
+    def of(cls, offer: Offer, store: MemStore) -> Self:
+        plain = VerbTool.of(offer, store)
+        return cls(**{name: getattr(plain, name) for name in VerbTool.model_fields}, changes=store.changes)
+
+    async def run(self, arguments: dict[str, Any]) -> ToolResult:
+        with telling():
+            wait = HandoffInboxRequest.parse(arguments).wait_seconds
+        until = current_time() + wait
+        while True:
+            seen, looked = self._seen(), current_time()
+            answer = await on_thread(self.call, **{**arguments, "wait_seconds": 0})
+            if answer["items"] or current_time() >= until:
+                with telling():
+                    return tool_result(answer)
+            while self._seen() == seen and current_time() < min(until, looked + LOOK_ANYWAY):
+                await sleep(LOOK_EVERY)
+
+    def _seen(self) -> int:
+        with telling():
+            return self.changes()
 
 
 # What a schema says beyond this costs tokens in every conversation; the store says it when it matters.

@@ -25,7 +25,7 @@ from memstore.grants import take
 from memstore.index.exact import ExactIndex
 from memstore.log import verify_head
 from memstore.ports import Embedder, Store, VectorIndex
-from memstore.service import MemStore
+from memstore.service import HANDOFF_LEASE_SECONDS, MemStore
 from memstore.signing import STORE_KEY, Keyring, Signer, StoreKey
 from memstore.stores.sqlite import SqliteStore
 from memstore.write import Author
@@ -36,6 +36,7 @@ MODELS = "models"  # in the store's folder: the default model's graph, converted
 INDEXES = ("exact", "chroma")
 NO_MODEL = "none"
 DEFAULT_FOLDER = ".memstore"
+MOST_LEASE_SECONDS = 24 * 3600
 Clock = Callable[[], int]
 
 
@@ -120,6 +121,16 @@ def _made(folder: Path, passphrase: str | None, clock: Clock) -> str:
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return key.store
+
+
+def lease_seconds() -> int:
+    """How long an accepted handoff is held without a heartbeat: MEMSTORE_LEASE_SECONDS, else 900."""
+    text = os.environ.get("MEMSTORE_LEASE_SECONDS") or str(HANDOFF_LEASE_SECONDS)
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_LEASE_SECONDS):
+        raise InvalidInput(
+            "MEMSTORE_LEASE_SECONDS is no number of seconds up to a day", next_call="Unset it, or pass 1 to 86400."
+        )
+    return int(text)
 
 
 def open_house(store: str | Path | None = None, *, clock: Clock = system_clock, check: bool = True) -> House:
@@ -236,6 +247,7 @@ def open_store(
             launch_of=launch_of,
             embeds_behind=embeds_behind,
             lockdown=lockdown,
+            lease_seconds=lease_seconds(),
         )
         refused.pop_all()
     return memory

@@ -38,21 +38,36 @@ def give(
     if not 1 <= ttl_seconds <= MOST_SECONDS:
         raise InvalidInput("`ttl` is out of range", code="out_of_range", next_call="Pass 1 second to a year.")
     with store.write() as unit:
-        taker = unit.view.principal(name)
-        if taker is None:
-            raise NotFound("There is no such principal", code="unknown_principal", next_call="See `agent list`.")
-        own = grant_of(giver.launch, unit.view)
-        fields: dict[str, Any] = {
-            "principal": name,
-            "scopes": list(scopes) or _scopes_of(taker, own),
-            "ceiling": ceiling or _ceiling_of(unit, giver, taker, own),
-            "expires_at": unit.now + ttl_seconds * MICROS,
-            "depth": depth,
-            "under": own.id if own else "",
-        }
-        if own is not None and not ceiling:
-            fields["expires_at"] = min(fields["expires_at"], own.expires_at)
-        written = append(unit, key, giver, Granted, fields)
+        return give_in(unit, key, giver, name, scopes=scopes, ceiling=ceiling, ttl_seconds=ttl_seconds, depth=depth)
+
+
+def give_in(
+    unit: Unit,
+    key: StoreKey,
+    giver: Author,
+    name: str,
+    *,
+    scopes: tuple[str, ...],
+    ceiling: str,
+    ttl_seconds: int,
+    depth: int,
+) -> dict[str, Any]:
+    """`give` inside a transaction of the caller's."""
+    taker = unit.view.principal(name)
+    if taker is None:
+        raise NotFound("There is no such principal", code="unknown_principal", next_call="See `agent list`.")
+    own = grant_of(giver.launch, unit.view)
+    fields: dict[str, Any] = {
+        "principal": name,
+        "scopes": list(scopes) or _scopes_of(taker, own),
+        "ceiling": ceiling or _ceiling_of(unit, giver, taker, own),
+        "expires_at": unit.now + ttl_seconds * MICROS,
+        "depth": depth,
+        "under": own.id if own else "",
+    }
+    if own is not None and not ceiling:
+        fields["expires_at"] = min(fields["expires_at"], own.expires_at)
+    written = append(unit, key, giver, Granted, fields)
     told = {name: fields[name] for name in ("principal", "scopes", "ceiling", "depth")}
     return {"grant": written.id, **told, "expires_at": timestamp(fields["expires_at"])}
 

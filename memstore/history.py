@@ -12,7 +12,16 @@ from memstore.answers import Page
 from memstore.core.contexts import Extent
 from memstore.core.entries import Logged
 from memstore.core.labels import SignatureState
-from memstore.core.statements import Recorded, Retracted, Reviewed, SessionEnded, SessionStarted, parse_statement
+from memstore.core.offers import HandoffAnswered, HandoffDecided, HandoffOffered, HandoffReceived
+from memstore.core.statements import (
+    Recorded,
+    Retracted,
+    Reviewed,
+    SessionEnded,
+    SessionStarted,
+    parse_statement,
+    short_id,
+)
 from memstore.cursors import decode_cursor, encode_cursor
 from memstore.disclosing import disclosures
 from memstore.errors import InternalError, InvalidInput
@@ -124,6 +133,17 @@ def _event(unit: Unit, caller: Caller, seq: int) -> tuple[dict[str, Any], Served
         case Retracted():
             told = {"id": statement.record, "reason": str(statement.reason), "replacement": statement.replacement}
             return {**event, "event": "retracted", **told}, None
+        case HandoffOffered():
+            told = {"id": short_id("h-", logged.entry.digest), "type": str(statement.type), "to": statement.receiver}
+            return {**event, "event": "handoff_offered", **told, "hop": statement.hop}, None
+        case HandoffReceived():
+            return {**event, "event": "handoff_received", "id": statement.handoff, "problems": statement.problems}, None
+        case HandoffAnswered():
+            event |= {"event": "handoff_answered", "id": statement.handoff, "action": str(statement.action)}
+            return {**event, "outputs": statement.outputs}, None
+        case HandoffDecided():
+            told = {"id": statement.handoff, "action": "approve" if statement.approved else "deny"}
+            return {**event, "event": "handoff_answered", **told}, None
         case _:
             return {**event, "event": statement.noun}, None
 

@@ -53,6 +53,7 @@ def stats(store: Store, *, plans: bool = False) -> dict[str, Any]:
         counted, state = unit.counts.records(), unit.vectors.state()
         tiers = unit.vectors.counted() if plans else []
         waiting = len(unit.reviews.waiting("", MOST_WAITING))
+        handed = unit.handoffs.signals()
     by: dict[str, Counter[str]] = {"kind": Counter(), "label": Counter(), "status": Counter()}
     total = quarantined = 0
     for group in counted:
@@ -85,8 +86,18 @@ def stats(store: Store, *, plans: bool = False) -> dict[str, Any]:
         "reviews": rows["reviews"],
         "retractions": rows["retractions"],
         "reviews_waiting": waiting,
+        "handoffs": _handed(handed),
         **({"vectors": planned} if plans else {}),
     }
+
+
+def _handed(found: dict[str, Any]) -> dict[str, Any]:
+    """The signals of handing over; ratios rounded, so that they can be read."""
+    finished = found.pop("of_finished_tasks")
+    tasks = found["finished_tasks"]
+    per_task = {"per_finished_task": round(finished / tasks, 2) if tasks else 0.0}
+    rounded = {name: round(value, 2) if isinstance(value, float) else value for name, value in found.items()}
+    return {"total": rounded.pop("handoffs"), **per_task, **rounded}
 
 
 def _planned(tier: VectorCount) -> dict[str, Any]:

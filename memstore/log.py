@@ -15,6 +15,7 @@ from typing import Any, Self
 from memstore.core.contexts import Disclosure
 from memstore.core.entries import Logged, leaf_of
 from memstore.core.fold import fold, judge_entry
+from memstore.core.handoffs import permitted_handoff
 from memstore.core.merkle import consistency_proof, inclusion_proof, root_of, verify_consistency, verify_inclusion
 from memstore.core.notes import Checkpoint, verify_checkpoint
 from memstore.core.policy import Allowed, KeyState, may_author
@@ -308,8 +309,10 @@ def _was_allowed(moment: Unit, seq: int, statement: Statement) -> bool:
     if seq == 0:
         return isinstance(statement, PrincipalRegistered) and statement.name == statement.author == OPERATOR_NAME
     author = moment.view.principal(statement.author)
-    decisions = (may_author(statement, author), permitted(statement, moment.view, moment.now)) if author else ()
-    return bool(decisions) and all(isinstance(decision, Allowed) for decision in decisions)
+    if author is None:
+        return False
+    asked = (permitted(statement, moment.view, moment.now), permitted_handoff(statement, moment.view, moment.now))
+    return all(isinstance(decision, Allowed) for decision in (may_author(statement, author), *asked))
 
 
 def _replay_until(unit: Unit, disclosures: list[tuple[str, Disclosure]], at: int, position: int) -> int:

@@ -116,11 +116,18 @@ def hit(served: Served, detail: str, now: int, found: Found = LISTED) -> dict[st
         words["rationale"] = snippet(content.rationale)
         body = excerpt(content.body, passage=found.passage, words=found.words, most=SNIPPET)
         words = {name: value for name, value in words.items() if value not in ("", [], {}, -1)}
+    if served.revisit:
+        words["revisit"] = revisited(served)
     if served.state.kind in OBSERVED:
         words |= {"source": content.source, "args": content.args, "expires_at": timestamp(served.state.expires_at)}
     head = listing(served, now, found.rank)
     named = {"id": head.pop("id"), "kind": head.pop("kind"), "title": content.title, "body": body}
     return {**named, **words, **head, "task": served.state.task}
+
+
+def revisited(served: Served) -> list[dict[str, str]]:
+    """Why it needs to be revisited: which condition holds no longer, and what became of it."""
+    return [{"id": record, "cause": cause} for record, cause in served.revisit]
 
 
 def cut(served: Served, kept: int = 0) -> dict[str, Any]:

@@ -53,6 +53,10 @@ AnyKindName = Literal[
     "intent", "constraint", "decision", "finding", "rejected", "question", "hypothesis", "checkpoint",
     "tool_result", "external",
 ]  # fmt: skip
+StateName = Literal[
+    "awaiting_approval", "offered", "clarification_requested", "accepted", "completed", "failed", "rejected",
+    "cancelled", "denied", "expired", "dead_letter",
+]  # fmt: skip
 TrustName = Literal["auto", "trusted", "attributed"]
 Detail = Literal["ids", "concise", "full"]
 
@@ -186,6 +190,61 @@ class SessionEndRequest(Request):
     session: IdOrKey = ""
     summary: Text = ""
     keep: Ids = []
+
+
+Items32 = Annotated[list[Annotated[str, Field(min_length=1, max_length=MAX_ITEM)]], Field(max_length=32)]
+HandoffId = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class HandoffOfferRequest(Request):
+    verb = "handoff_offer"
+    to: Annotated[str, Field(min_length=1, max_length=80)]
+    type: Literal["report", "delegate", "transfer", "intake"]
+    outputs: Items32 = []
+    questions: Items32 = []
+    rejected: Items32 = []
+    constraints: Items32 = []
+    caveats: Items32 = []
+    intent: IdOrKey = ""
+    directive: Text = ""
+    rationale: Annotated[str, Field(max_length=MAX_RATIONALE_BYTES), _at_most(MAX_RATIONALE_BYTES)] = ""
+    contract: Annotated[str, Field(max_length=80)] = ""
+    gate: Annotated[str, Field(max_length=MAX_ITEM)] = ""
+    fallback: Annotated[str, Field(max_length=64)] = ""
+    deadline: When = ""
+    grant_scopes: Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=16)] = []
+    grant_ttl_seconds: Annotated[int, Field(ge=0, le=MAX_TTL_SECONDS)] = 0
+    fresh: bool = False
+    checkpoint: IdOrKey = ""
+    idempotency_key: Short = ""
+    session: IdOrKey = ""
+
+
+class HandoffInboxRequest(Request):
+    verb = "handoff_inbox"
+    box: Literal["in", "out", "dead_letter"] = "in"
+    states: Annotated[list[StateName], Field(max_length=11)] = []
+    wait_seconds: Annotated[int, Field(ge=0, le=25)] = 0
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    cursor: Annotated[str, Field(max_length=64)] = ""
+
+
+class HandoffReceiveRequest(Request):
+    verb = "handoff_receive"
+    handoff: HandoffId
+    max_tokens: Tokens = 4000
+
+
+class HandoffRespondRequest(Request):
+    verb = "handoff_respond"
+    handoff: HandoffId
+    action: Literal["accept", "clarify", "reject", "complete", "fail", "cancel", "heartbeat"]
+    receipt: Annotated[str, Field(max_length=64)] = ""
+    acknowledge: Tags = []
+    question: Annotated[str, Field(max_length=MAX_ITEM)] = ""
+    reason: Text = ""
+    outputs: Items32 = []
+    lease: Annotated[str, Field(max_length=20)] = ""
 
 
 def _refusal(model: type[Request], error: ValidationError) -> InvalidInput:

@@ -72,6 +72,15 @@ def _reviewed(
     return asked, state, _without_effect(unit, caller, state, said["verdict"])
 
 
+def endorse_shown(unit: Unit, key: StoreKey, caller: Caller, ids: tuple[str, ...]) -> list[str]:
+    """Endorse those of `ids` that this context was shown whole: what accepting a report amounts to (T6).
+
+    The ids of which the endorsement came to something.
+    """
+    said = {"verdict": Stance.ENDORSE, "method": Method.INSPECTED, "evidence": []}
+    return [asked for asked in ids if not _reviewed(unit, key, caller, asked, said)[2]]
+
+
 def _refusal(unit: Unit, caller: Caller, state: RecordState, stance: Stance) -> str:
     """Why nothing is logged, or ""."""
     if state.author == caller.name:

@@ -8,11 +8,28 @@ from __future__ import annotations
 
 import functools
 import inspect
+import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Concatenate, Self, TypeVar
 
-from memstore import checking, grants, history, importing, query, queue, reading, recording, reviewing, sessions
+from memstore import (
+    bundles,
+    checking,
+    gates,
+    grants,
+    handoffs,
+    history,
+    importing,
+    inbox,
+    offering,
+    query,
+    queue,
+    reading,
+    recording,
+    reviewing,
+    sessions,
+)
 from memstore.embedding import Drainer, Embedding
 from memstore.errors import Conflict, Denied, InvalidInput
 from memstore.importing import Line
@@ -21,6 +38,10 @@ from memstore.ports import Store, VectorIndex
 from memstore.render import Answer
 from memstore.requests import (
     GetRequest,
+    HandoffInboxRequest,
+    HandoffOfferRequest,
+    HandoffReceiveRequest,
+    HandoffRespondRequest,
     HistoryRequest,
     ObserveRequest,
     OpenRequest,
@@ -40,6 +61,9 @@ R = TypeVar("R", bound=Request)
 Verb = Callable[Concatenate["MemStore", R, ...], Answer]
 
 VERBS: dict[str, type[Request]] = {}
+HANDOFF_LEASE_SECONDS = 900
+LOOK_EVERY = 0.05  # seconds between two looks at whether anything was written, while an inbox waits
+LOOK_ANYWAY = 1.0  # a lease that runs out writes nothing
 
 
 def verb(model: type[R]) -> Callable[[Verb[R]], Callable[..., Answer]]:
@@ -86,12 +110,15 @@ class MemStore:
         launch_of: Callable[[str], str],
         lockdown: bool = False,
         embeds_behind: bool = True,
+        lease_seconds: int = HANDOFF_LEASE_SECONDS,
     ) -> None:
         """`launch_of` names the context in a scope; `scope` "" is the principal's first; `lockdown` opens nothing.
 
         `embeds_behind` has a thread embed what waits while this is open; without it, `embedding.drain` is the caller's.
+        `lease_seconds` is how long a handoff that was accepted is held without a heartbeat.
         """
         self._lockdown = lockdown
+        self._lease_seconds = lease_seconds
         self._store = store
         self._key = key
         self._signer = signer
@@ -213,12 +240,62 @@ class MemStore:
     def session_start(self, request: SessionStartRequest) -> Answer:
         """Start a session on a task: {session, expires_at, mark, brief, note}."""
         self._move_to(request.scope)
-        return sessions.start(self._store, self._key, self._caller(), request)
+        return sessions.start(self._store, self._key, self._caller(), request, lease_seconds=self._lease_seconds)
 
     @verb(SessionEndRequest)
     def session_end(self, request: SessionEndRequest) -> Answer:
         """End a session; its hypotheses expire: {expired[], kept[], problems[], note}."""
         return sessions.end(self._store, self._key, self._renewed(), request)
+
+    @verb(HandoffOfferRequest)
+    def handoff_offer(self, request: HandoffOfferRequest) -> Answer:
+        """Offer work to a principal or a capability: {handoff, state, problems[], hop, receiver, note}."""
+        return offering.offer(self._store, self._key, self._renewed(), request)
+
+    @verb(HandoffInboxRequest)
+    def handoff_inbox(self, request: HandoffInboxRequest) -> Answer:
+        """Handoffs of one box: {items[], next_cursor}; waits up to `wait_seconds` for the first where there is none."""
+        caller = self._renewed()
+        until = time.monotonic() + request.wait_seconds
+        while True:
+            seen, looked = self.changes(), time.monotonic()
+            answer = inbox.inbox(self._store, caller, request)
+            if answer["items"] or time.monotonic() >= until:
+                return answer
+            while self.changes() == seen and time.monotonic() < min(until, looked + LOOK_ANYWAY):
+                time.sleep(LOOK_EVERY)
+
+    @verb(HandoffReceiveRequest)
+    def handoff_receive(self, request: HandoffReceiveRequest) -> Answer:
+        """The verdict on a handoff, and a receipt: {valid, problems[], delta, outputs, receipt, posture, mark, …}."""
+        return handoffs.receive(self._store, self._key, self._renewed(), request)
+
+    @verb(HandoffRespondRequest)
+    def handoff_respond(self, request: HandoffRespondRequest) -> Answer:
+        """Answer for a handoff: {handoff, state, lease, expires_at, note}."""
+        caller = self._renewed()
+        return handoffs.respond(self._store, self._key, caller, request, lease_seconds=self._lease_seconds)
+
+    def handoff_item(self, handoff: str) -> Answer:
+        """A handoff in closed values and what was done about it, as `memstore://handoff/{id}` gives it."""
+        return gates.handoff_item(self._store, self._caller(), handoff)
+
+    def handoff_show(self, handoff: str, max_tokens: int = 8000) -> Answer:
+        """A handoff for people: {summary[], decide, acts[], payload, …}."""
+        return gates.show(self._store, self._key, self._renewed(), handoff, max_tokens=max_tokens)
+
+    def handoff_decide(self, handoff: str, *, approved: bool) -> Answer:
+        """Decide at a gate, as a person, from the command line: no verb, so that no tool leads here."""
+        return gates.decide(self._store, self._key, self._caller(), handoff, approved=approved)
+
+    def handoff_bundle(self, handoff: str) -> Answer:
+        """What both sides signed, with proofs, to be verified offline (`memstore.bundles.verify_bundle`)."""
+        gates.handoff_item(self._store, self._caller(), handoff)  # whether it is the caller's to see
+        return Answer(bundles.export(self._store, handoff))
+
+    def changes(self) -> int:
+        """A number that is another once anything was written to the store, by whichever process."""
+        return self._store.changes()
 
     def check_typed(self, ids: list[str], contract: dict[str, Any]) -> Answer:
         """As the checker `typed`: endorse what holds nothing but data of a contract of closed types."""

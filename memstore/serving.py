@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol, TypeVar
@@ -80,7 +80,10 @@ _OF_STATUS = {
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A record as it stands at one moment, verified; `content` counts only where `signature` is good."""
+    """A record as it stands at one moment, verified; `content` counts only where `signature` is good.
+
+    `revisit` holds what it hangs on that has changed: (record id, what became of that).
+    """
 
     state: RecordState
     status: Status
@@ -90,6 +93,7 @@ class Served:
     statement: Recorded | None
     content: Content
     digest: str
+    revisit: tuple[tuple[str, str], ...] = ()
 
     @property
     def id(self) -> str:
@@ -137,22 +141,39 @@ def look_up(unit: Unit, record: str, scope: str, *, as_of: int | None = None) ->
         state = replace(state, superseded_by=None)
     statement, content, signature = verified(unit, state)
     author = unit.view.principal(state.author)
+    revisit = revisit_causes(unit, state, statement.conditions if statement else ())
     return Served(
         state=state if statement else replace(state, label=Label.UNTRUSTED),
         status=state.status(unit.now),
         role=str(author.role) if author else "",
         signature=signature,
-        flags=_flags(unit, state, author),
+        flags=_flags(unit, state, author, revisit=bool(revisit)),
         statement=statement,
         content=content,
         digest=hashlib.sha256(content.words()).hexdigest(),
+        revisit=revisit,
     )
 
 
-def _flags(unit: Unit, state: RecordState, author: Principal | None) -> tuple[str, ...]:
+def revisit_causes(unit: Unit, state: RecordState, conditions: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """What of the conditions of a record holds no longer, and why; T10: a dispute from below counts for nothing."""
+    found: list[tuple[str, str]] = []
+    for condition in conditions:
+        held = unit.view.record(condition)
+        status = held.status(unit.now) if held is not None else None
+        if held is None or held.erased:
+            found.append((condition, "gone"))
+        elif status is not Status.IN_FORCE:
+            found.append((condition, str(status)))
+        elif unit.reviews.disputed_up_to(condition) >= state.label:
+            found.append((condition, "disputed"))
+    return tuple(found)
+
+
+def _flags(unit: Unit, state: RecordState, author: Principal | None, *, revisit: bool) -> tuple[str, ...]:
     relayed = state.kind is Kind.INTENT and (author is None or author.role is not Role.HUMAN)
     named = (
-        ("needs_revisit", state.needs_revisit),
+        ("needs_revisit", state.needs_revisit or revisit),
         # T10: a dispute or a rival from below says nothing above it.
         ("disputed", unit.reviews.disputed_up_to(state.id) >= state.label),
         ("conflicting", _is_conflicting(unit, state)),

@@ -6,18 +6,33 @@ ids. Ending a session says what is left unverified instead of calling it complet
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from memstore.core.contexts import Extent
 from memstore.core.labels import Label, Mark, Status
 from memstore.core.records import Content
+from memstore.core.state import RecordState
 from memstore.core.statements import Kind, Origin, Outcome, Recorded, Role, SessionEnded, SessionStarted, Verification
 from memstore.errors import NotFound
+from memstore.handoffs import resume
+from memstore.inbox import UNDONE, item_of
 from memstore.ports import Filter, Share, Store, Unit
 from memstore.recording import current_session
-from memstore.render import Answer, Budget, snippet, timestamp
+from memstore.render import Answer, Budget, revisited, snippet, timestamp
 from memstore.requests import SessionEndRequest, SessionStartRequest
-from memstore.serving import Caller, Served, Shown, disclosed, ensure_context, look_up, mark_label, readable
+from memstore.serving import (
+    Caller,
+    Served,
+    Shown,
+    disclosed,
+    ensure_context,
+    look_up,
+    mark_label,
+    readable,
+    revisit_causes,
+)
 from memstore.signing import StoreKey
 from memstore.write import append
 
@@ -25,20 +40,30 @@ MICROS = 1_000_000
 LEASE_SECONDS = 12 * 3600
 RENEW_AFTER_SECONDS = 600
 MOST_OF_A_KIND = 200
+MOST_ENDED = 20
+MOST_MISSES = 5  # items that did not fit, after which a list of the brief is over
 # What a brief tells of each tier, in this order.
 _TOLD = (Kind.CONSTRAINT, Kind.DECISION, Kind.QUESTION)
 
 
-def start(store: Store, key: StoreKey, caller: Caller, request: SessionStartRequest) -> Answer:
-    """Start a session on a task and give its brief; a person's or lead's `goal` is stored as the task's intent."""
-    if request.resume_handoff:
-        raise NotFound("`resume_handoff` names no handoff", code="unknown_id", next_call="Leave it out.")
+def start(store: Store, key: StoreKey, caller: Caller, request: SessionStartRequest, *, lease_seconds: int) -> Answer:
+    """Start a session on a task and give its brief; a person's or lead's `goal` is stored as the task's intent.
+
+    `resume_handoff` takes up the caller's own lease on a handoff in this context; sessions of the caller that died are
+    ended on record.
+    """
     with store.write() as unit:
         ensure_context(unit, caller)
+        lease = ""
+        if request.resume_handoff:
+            lease = resume(unit, key, caller, request.resume_handoff, lease_seconds=lease_seconds)
+        _end_dead(unit, key, caller)
         written = append(unit, key, caller.author, SessionStarted, {"scope": caller.scope, "task": request.task})
         until = unit.now + LEASE_SECONDS * MICROS
         unit.records.lease(written.id, until)
         note = _store_goal(unit, key, caller, request, written.id)
+        if lease:
+            note = f"{note} You hold the handoff again, under lease {lease}.".strip()
     brief, mark, left_out = brief_of(store, caller, task=request.task, session=written.id, tokens=request.max_tokens)
     if left_out:
         note = f"{note} {left_out} more did not fit max_tokens; memory_search finds them.".strip()
@@ -52,6 +77,14 @@ def start(store: Store, key: StoreKey, caller: Caller, request: SessionStartRequ
         },
         brief_label(brief),
     )
+
+
+def _end_dead(unit: Unit, key: StoreKey, caller: Caller) -> None:
+    """End the caller's sessions whose lease ran out: nobody else may say so, and their hypotheses are gone since."""
+    found = unit.records.sessions(caller.scope, most=MOST_OF_A_KIND)
+    dead = [one for one in found if one.principal == caller.name and one.ended and not one.closed]
+    for one in dead[:MOST_ENDED]:
+        append(unit, key, caller.author, SessionEnded, {"session": one.id, "outcome": Outcome.ABANDONED})
 
 
 def _store_goal(unit: Unit, key: StoreKey, caller: Caller, request: SessionStartRequest, session: str) -> str:
@@ -182,25 +215,38 @@ class _Brief:
             "decisions": told[Kind.DECISION],
             "questions": told[Kind.QUESTION],
             "in_flight": self._in_flight(unit, task, session),
-            "handoffs": [],
+            "handoffs": self._handoffs(unit, task),
             "changed": self._changed(unit, task, session),
         }
 
-    def _of_kind(self, unit: Unit, task: str, kind: Kind, label: Label) -> list[Served]:
+    def _of_kind(self, unit: Unit, task: str, kind: Kind, label: Label) -> list[RecordState]:
         """What stands of one kind and tier, what is to be revisited first, else newest first; no question answered."""
         wanted = Filter(scope=self.caller.scope, now=unit.now, task=task, kinds=(kind,))
         listed = unit.retrieval.newest(wanted, label=label, share=Share.IN_FORCE, most=MOST_OF_A_KIND)
         self.left_out += listed.total - len(listed.ids)
-        served = (look_up(unit, record, self.caller.scope) for record in listed.ids)
-        found = [one for one in served if one is not None and not one.reasons and one.state.answered_by is None]
-        return sorted(found, key=lambda one: "needs_revisit" not in one.flags)
+        states = [state for state in map(unit.view.record, listed.ids) if state is not None]
+        waiting = [state for state in states if state.answered_by is None]
+        return sorted(waiting, key=lambda state: (not _is_to_revisit(unit, state), -state.seq))
 
-    def _told(self, unit: Unit, found: list[Served]) -> list[dict[str, Any]]:
-        items = []
-        for served in found:
+    def _looked_up(self, unit: Unit, states: list[RecordState]) -> Iterator[tuple[int, Served]]:
+        """(place, record), each verified when it is reached: a brief shows some twenty of what may be hundreds."""
+        for place, state in enumerate(states):
+            served = look_up(unit, state.id, self.caller.scope)
+            if served is not None and not served.reasons:
+                yield place, served
+
+    def _told(self, unit: Unit, states: list[RecordState]) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = []
+        misses = 0
+        for place, served in self._looked_up(unit, states):
+            if misses == MOST_MISSES:
+                self.left_out += len(states) - place
+                break
             item: dict[str, Any] = {"id": served.id, "label": str(served.label), "author": served.state.author}
             if served.flags:
                 item["flags"] = list(served.flags)
+            if served.revisit:
+                item["revisit"] = revisited(served)
             telling = served.label >= readable(unit, self.caller)
             if telling:
                 content = served.content
@@ -209,6 +255,7 @@ class _Brief:
                 item |= {"caveats": content.caveats} if content.caveats else {}
             if not self.budget.take(item):
                 self.left_out += 1
+                misses += 1
                 continue
             if telling:
                 self.shown.append(Shown(served, Extent.CONCISE))
@@ -217,11 +264,9 @@ class _Brief:
 
     def _intent(self, unit: Unit, task: str) -> dict[str, Any]:
         """The newest intent of the highest tier, verbatim or not at all: a part of a request may say the opposite."""
-        intents = [
-            max(found, key=lambda one: one.state.seq)
-            for label in (Label.TRUSTED, Label.ATTRIBUTED)
-            if (found := self._of_kind(unit, task, Kind.INTENT, label))
-        ]
+        tiers = [self._of_kind(unit, task, Kind.INTENT, label) for label in (Label.TRUSTED, Label.ATTRIBUTED)]
+        newest_first = [sorted(states, key=lambda state: -state.seq) for states in tiers]
+        intents = [served for states in newest_first for _, served in islice(self._looked_up(unit, states), 1)]
         if not intents or intents[0].label < readable(unit, self.caller):
             return {"id": intents[0].id} if intents else {}
         newest = intents[0]
@@ -248,6 +293,15 @@ class _Brief:
                 items.append(item)
         return items
 
+    def _handoffs(self, unit: Unit, task: str) -> list[dict[str, Any]]:
+        """Handoffs of the task that are not over and that this caller has to do with, those it is to have first."""
+        found, least = unit.handoffs.open_in(self.caller.scope, task=task), readable(unit, self.caller)
+        name = self.caller.name
+        mine = [one for one in found if name in (one.receiver, one.fallback, one.holder, one.sender)]
+        mine.sort(key=lambda one: (name == one.sender, one.seq))
+        told = [item_of(unit, one, least=least) for one in mine if one.status(unit.now) in UNDONE]
+        return [item for item in told if self.budget.take(item)]
+
     def _changed(self, unit: Unit, task: str, session: str) -> list[dict[str, Any]]:
         """Records of the task that others wrote since this principal's last session in the scope began."""
         mine = [
@@ -269,6 +323,12 @@ class _Brief:
                 if self.budget.take(item):
                     items.append(item)
         return items
+
+
+def _is_to_revisit(unit: Unit, state: RecordState) -> bool:
+    if state.needs_revisit or state.kind is not Kind.DECISION:
+        return state.needs_revisit
+    return bool(revisit_causes(unit, state, unit.receipts.conditions(state.seq)))
 
 
 def brief_label(brief: dict[str, Any]) -> Label:

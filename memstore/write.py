@@ -12,6 +12,7 @@ from typing import Any
 
 from memstore.core.entries import Entry, Logged, leaf_of
 from memstore.core.fold import fold, judge_entry
+from memstore.core.handoffs import permitted_handoff
 from memstore.core.labels import SignatureState
 from memstore.core.policy import Allowed, Denied, Principal, may_author
 from memstore.core.records import SALT_BYTES, Content, content_digest
@@ -135,6 +136,7 @@ def admit(unit: Unit, author: Author, statement: Statement, seq: int) -> None:
         )
     _raise_if_denied(may_author(statement, principal), principal)
     _raise_if_denied(permitted(statement, unit.view, unit.now), principal)
+    _raise_if_denied(permitted_handoff(statement, unit.view, unit.now), principal)
 
 
 def _raise_if_denied(decision: Allowed | Denied, principal: Principal) -> None:

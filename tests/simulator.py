@@ -103,9 +103,20 @@ class Fleet:
         open_world: bool = False,
         scopes: tuple[str, ...] = (),
         scope: str = "",
+        capabilities: tuple[str, ...] = (),
+        accepts: tuple[str, ...] = (),
     ) -> MemStore:
         """Register a principal and open the store as it, in a context of its own."""
-        admin.add_agent(self.house, name, role=Role(role), under=under, open_world=open_world, scopes=scopes)
+        admin.add_agent(
+            self.house,
+            name,
+            role=Role(role),
+            under=under,
+            open_world=open_world,
+            scopes=scopes,
+            capabilities=capabilities,
+            accepts=accepts,
+        )
         return self.fresh(name, scope)
 
     def fresh(self, name: str, scope: str = "", **more: Any) -> MemStore:
@@ -247,3 +258,16 @@ def leaked(secret: str, *answers: object) -> str:
     told = "\n".join(words_in(answer) for answer in answers)
     runs = (secret[at : at + RUN] for at in range(max(1, len(secret) - RUN + 1)))
     return next((run for run in runs if run in told), "")
+
+
+def codes(answer: dict[str, Any]) -> list[str]:
+    """The codes of the problems of a handoff."""
+    return [problem["code"] for problem in answer["problems"]]
+
+
+def taken(member: MemStore, handoff: str) -> str:
+    """Receive a handoff and accept it with every problem it has; the lease."""
+    found = member.handoff_receive(handoff)
+    answer = member.handoff_respond(handoff, "accept", receipt=found["receipt"], acknowledge=codes(found))
+    assert answer["state"] == "accepted", answer
+    return str(answer["lease"])

@@ -54,7 +54,7 @@ def test_the_readme_lists_the_tools_that_the_server_offers():
     from mcp_server.tools import TOOLS
 
     table = README.partition("## What an agent gets")[2].partition("##")[0]
-    assert set(re.findall(r"`((?:memory|session)_\w+)`", table)) == {offer.name for offer in TOOLS}
+    assert set(re.findall(r"`((?:memory|session|handoff)_\w+)`", table)) == {offer.name for offer in TOOLS}
 
 
 def test_the_readme_shows_output_and_no_placeholder():
@@ -74,12 +74,39 @@ def test_python_in_the_readme_calls_verbs_that_there_are():
     assert all(hasattr(MemStore, name) for name in called)
 
 
+# What each example shows, in the order in which it says so.
+EXAMPLES = {
+    "incident": ["tainted", "expired"],
+    "three_agents": [
+        "reader reads the sensor",
+        "analyst looks for anomalies",
+        "writer has described 1 anomaly",
+        "signal 9",
+        "accepts attempt 2, lease 2",
+        "goes on from its checkpoint: 1 done",
+        "A peak of 980. A peak of 4000.",
+        "completed",
+    ],
+    "lead_and_workers": ["Endorsed 1 outputs", "asks web back: ['unverified_output']", "its decision is trusted"],
+    "stale_at_the_boundary": ["freshness: A tool's result has expired", "last value", "refused: unacknowledged"],
+}
+
+
+def test_nobody_reads_the_sensor_twice():
+    """What was done before the crash is not done again."""
+    path = ROOT / "examples" / "three_agents.py"
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=60, check=True)
+    assert [done.stdout.count(line) for line in ("reads the sensor", "looks for anomalies", "A peak of 980")] == [1] * 3
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
 def test_an_example_runs_as_it_stands(path):
     done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    assert "tainted" in done.stdout
-    assert "expired" in done.stdout
+    at = -1
+    for line in EXAMPLES[path.stem]:
+        at = done.stdout.find(line, at + 1)
+        assert at >= 0, line
 
 
 def test_decision_records_are_numbered_once_each_and_parse_as_decisions():

@@ -48,6 +48,8 @@ COMMANDS = {
     "retract": Entry("judging", _AGENTS, "Withdraw a record; see all that it reaches."),
     "history": Entry("verbs", _AGENTS, "Show what happened, in order."),
     "session": Entry("verbs", _AGENTS, "Start, end and list sessions; give a fresh context."),
+    "handoff": Entry("handing", _AGENTS, "Hand work on, take it, approve it."),
+    "contract": Entry("handing", _SET_UP, "Forms that handed-over work has to have."),
     "import": Entry("bring", _CARE, "Store many records at once."),
     "log": Entry("upkeep", _CARE, "Verify the log, sign it off, prove a record."),
     "rebuild": Entry("upkeep", _CARE, "Make the projection anew from the log."),

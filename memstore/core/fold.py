@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memstore.core.entries import Entry
+from memstore.core.handoffs import HandoffChange, handoff_changes
 from memstore.core.keys import decode_key, thumbprint
 from memstore.core.labels import (
     NEVER_FELL,
@@ -22,6 +23,14 @@ from memstore.core.labels import (
     Verdict,
     as_text,
     judge,
+)
+from memstore.core.offers import (
+    ContractAdded,
+    ContractDeprecated,
+    HandoffAnswered,
+    HandoffDecided,
+    HandoffOffered,
+    HandoffReceived,
 )
 from memstore.core.policy import (
     Allowed,
@@ -178,6 +187,7 @@ Change = (
     | PutRetraction
     | PutGrant
     | RevokeGrant
+    | HandoffChange
     | ExtendChain
 )
 
@@ -247,6 +257,10 @@ def _effects(entry: Entry, statement: Statement, view: View) -> list[Change]:
             return _recorded(entry, statement, view)
         case Erased():
             return [EraseContent(statement.record)]
+        case HandoffOffered() | HandoffReceived() | HandoffAnswered() | HandoffDecided():
+            return [*handoff_changes(entry, statement, view)]
+        case ContractAdded() | ContractDeprecated():
+            return [*handoff_changes(entry, statement, view)]
         case _:
             raise InternalError("A statement of a known type has no fold")
 

@@ -11,6 +11,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from memstore.core.labels import Cause, CauseCode, Label, SignatureState
+from memstore.core.offers import (
+    ContractAdded,
+    ContractDeprecated,
+    HandoffAnswered,
+    HandoffDecided,
+    HandoffOffered,
+    HandoffReceived,
+)
 from memstore.core.statements import (
     OPERATOR_NAME,
     ContextReset,
@@ -175,6 +183,15 @@ def may_author(statement: Statement, author: Principal) -> Decision:
             return may_use_scope(author, statement.scope)
         case SessionEnded():
             return Allowed() if author.scopes else Denied("this principal has no scope")
+        case HandoffOffered():
+            return may_use_scope(author, statement.scope)
+        case HandoffReceived() | HandoffAnswered():
+            return Allowed() if author.scopes else Denied("this principal has no scope")
+        case HandoffDecided():
+            return Allowed() if author.role is Role.HUMAN else Denied("only a person decides at a gate")
+        case ContractAdded() | ContractDeprecated():
+            known = author.role in (Role.OPERATOR, Role.HUMAN)
+            return Allowed() if known else Denied("only a person or the operator changes contracts")
         case Recorded():
             if author.role in (Role.CHECKER, Role.OPERATOR):
                 return Denied(f"a principal of role {author.role} writes no records")

@@ -6,12 +6,16 @@ Values only. Whatever a statement refers to that the view does not hold counts a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from memstore.core.contexts import ContextState
 from memstore.core.labels import NEVER_FELL, Label, Source, Status
+from memstore.core.offers import HandoffType
 from memstore.core.policy import Principal, Tool
 from memstore.core.statements import Kind, Origin, Verification
+
+MOST_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,113 @@ class GrantState:
     revoked: bool = False
 
 
+class HandoffStatus(StrEnum):
+    """Where a handoff stands (DESIGN 3.5)."""
+
+    AWAITING_APPROVAL = "awaiting_approval"
+    OFFERED = "offered"
+    CLARIFICATION_REQUESTED = "clarification_requested"
+    ACCEPTED = "accepted"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    DEAD_LETTER = "dead_letter"
+
+
+# What the log says of a handoff before time is looked at; the rest is derived from leases and deadlines.
+WAITING = frozenset({HandoffStatus.AWAITING_APPROVAL, HandoffStatus.OFFERED, HandoffStatus.CLARIFICATION_REQUESTED})
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffState:
+    """A handoff as the log has it, and the lease on it, a row: `until` None where none was ever given.
+
+    `stage` is the state but for time; `token` the lease given last, `attempts` how often it was accepted, `moved` the
+    position of the act that moved it last, `decided` that of a person's decision (-1: none). `question` and `reason`
+    are records; `digest` is over the call by which it was offered.
+    """
+
+    id: str
+    seq: int
+    logged_at: int
+    scope: str
+    task: str
+    type: HandoffType
+    sender: str
+    launch: str
+    to: str
+    receiver: str
+    fallback: str
+    contract: str
+    deadline: int
+    parent: str
+    correlation: str
+    hop: int
+    label: Label
+    stage: HandoffStatus
+    moved: int
+    token: int = 0
+    attempts: int = 0
+    holder: str = ""
+    holder_launch: str = ""
+    question: str = ""
+    reason: str = ""
+    decided: int = -1
+    digest: str = ""
+    until: int | None = None
+
+    def lapsed(self, now: int) -> bool:
+        """Whether it was accepted and its lease ran out."""
+        return self.stage is HandoffStatus.ACCEPTED and (self.until is None or now >= self.until)
+
+    def status(self, now: int) -> HandoffStatus:
+        """The state at `now`: a lapsed lease offers it again, a few times; then, and past its deadline, nobody has it.
+
+        What nobody has goes to the fallback owner as a dead letter; where there is none, a deadline makes it expired.
+        """
+        waits = self.stage in WAITING or self.lapsed(now)
+        if waits and self.deadline and now >= self.deadline:
+            return HandoffStatus.DEAD_LETTER if self.fallback else HandoffStatus.EXPIRED
+        if not self.lapsed(now):
+            return self.stage
+        return HandoffStatus.OFFERED if self.attempts < MOST_ATTEMPTS else HandoffStatus.DEAD_LETTER
+
+    def why_dead(self, now: int) -> str:
+        """Why nobody has it: `deadline`, `lease_lapsed`, or "" for what is no dead letter."""
+        if self.status(now) is not HandoffStatus.DEAD_LETTER:
+            return ""
+        return "deadline" if self.deadline and now >= self.deadline else "lease_lapsed"
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptState:
+    """A receipt: who verified what of a handoff, in which context, of which attempt, and what problems there were."""
+
+    id: str
+    seq: int
+    handoff: str
+    author: str
+    launch: str
+    token: int
+    verified: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ContractState:
+    """A contract; `deprecated` since the position where that was said, None while it is in use."""
+
+    name: str
+    seq: int
+    owner: str
+    form: str
+    deprecated: int | None = None
+    successor: str = ""
+
+
 class View(Protocol):
     """The store just before an entry."""
 
@@ -113,3 +224,5 @@ class View(Protocol):
     def signed_by(self, record: str) -> str: ...
     def saw_whole(self, launch: str, record: str) -> bool: ...
     def grant(self, grant: str) -> GrantState | None: ...
+    def handoff(self, handoff: str) -> HandoffState | None: ...
+    def contract(self, contract: str) -> ContractState | None: ...

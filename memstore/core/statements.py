@@ -11,33 +11,37 @@ import base64
 import hashlib
 from enum import StrEnum
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from memstore.core.canonical import canonical_bytes, parse_canonical
-from memstore.errors import IntegrityError, InvalidInput, MemStoreError
-
-MAX_SAFE_INT = 2**53 - 1
-OPERATOR_NAME = "operator"
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-SCOPE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$"
-TOOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}\*?$"
-ID_PATTERN = r"^[gmhs]-[a-z2-7]{26}$"
-MAX_EVIDENCE = 64
-MAX_DEPTH = 8
-
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-Scope = Annotated[str, Field(pattern=SCOPE_PATTERN)]
-Task = Annotated[str, Field(max_length=200)]
-Launch = Annotated[str, Field(min_length=1, max_length=200)]
-StatementId = Annotated[str, Field(pattern=ID_PATTERN)]
-OptionalId = Annotated[str, Field(pattern=r"^$|" + ID_PATTERN)]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-OptionalDigest = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
-Micros = Annotated[int, Field(ge=0, le=MAX_SAFE_INT)]
-Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$")]
-Proof = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{86}$")]
+from memstore.core.forms import ID_PATTERN as ID_PATTERN
+from memstore.core.forms import (
+    MAX_DEPTH,
+    MAX_EVIDENCE,
+    TOOL_PATTERN,
+    Digest,
+    Key,
+    Micros,
+    Name,
+    OptionalId,
+    Proof,
+    Scope,
+    StatementId,
+)
+from memstore.core.forms import OPERATOR_NAME as OPERATOR_NAME
+from memstore.core.forms import Statement as Statement
+from memstore.core.forms import Task as Task
+from memstore.core.offers import (
+    ContractAdded,
+    ContractDeprecated,
+    HandoffAnswered,
+    HandoffDecided,
+    HandoffOffered,
+    HandoffReceived,
+)
+from memstore.errors import IntegrityError, MemStoreError
 
 
 class Role(StrEnum):
@@ -122,39 +126,6 @@ class Withdrawal(StrEnum):
     POISONED = "poisoned"
     LEAKED = "leaked"
     DUPLICATE = "duplicate"
-
-
-class Statement(BaseModel):
-    """What every statement carries: its store, author, launch, place in the author's chain, and the author's time.
-
-    `n` counts from 1 within one author and launch and `prev` is the digest of the statement before (replay, omission).
-    Times are microseconds since 1970 UTC; `asserted_at` is the author's and is only displayed.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_enum_values=False)
-    noun: ClassVar[str]
-
-    v: Annotated[int, Field(ge=1, le=1)] = 1  # not Literal[1], which True equals
-    store: Annotated[str, Field(pattern=r"^[a-z2-7]{26}$")]
-    author: Name
-    launch: Launch
-    n: Annotated[int, Field(ge=1, le=MAX_SAFE_INT)]
-    prev: OptionalDigest
-    asserted_at: Micros
-
-    @classmethod
-    def build(cls, **fields: Any) -> Self:
-        """The statement of these fields; `InvalidInput` names the first that is not well formed, never its value."""
-        try:
-            return cls(**fields)
-        except ValidationError as error:
-            where = error.errors(include_url=False, include_input=False, include_context=False)[0]["loc"]
-            raise InvalidInput(f"`{where[0] if where else cls.noun}` is not well formed") from None
-
-    @classmethod
-    def check(cls, store: str, fields: dict[str, Any]) -> None:
-        """Raise `InvalidInput` if these fields could not be stated, before anything is done for them."""
-        cls.build(store=store, author=OPERATOR_NAME, launch="check", n=1, prev="", asserted_at=0, **fields)
 
 
 class PrincipalRegistered(Statement):
@@ -299,6 +270,12 @@ KINDS: tuple[type[Statement], ...] = (
     Retracted,
     Granted,
     GrantRevoked,
+    HandoffOffered,
+    HandoffReceived,
+    HandoffAnswered,
+    HandoffDecided,
+    ContractAdded,
+    ContractDeprecated,
     Erased,
 )
 
@@ -308,7 +285,13 @@ def payload_type(kind: type[Statement]) -> str:
 
 
 _BY_TYPE = {payload_type(kind): kind for kind in KINDS}
-_PREFIX = {Recorded.noun: "m-", SessionStarted.noun: "s-", Granted.noun: "g-"}
+_PREFIX = {
+    Recorded.noun: "m-",
+    SessionStarted.noun: "s-",
+    Granted.noun: "g-",
+    HandoffOffered.noun: "h-",
+    HandoffReceived.noun: "h-",
+}
 
 
 def pre_authentication_encoding(kind: str, payload: bytes) -> bytes:

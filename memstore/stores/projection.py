@@ -29,6 +29,7 @@ from memstore.core.fold import (
     RetireKey,
     Supersede,
 )
+from memstore.core.handoffs import DeprecateContract, MoveHandoff, PutContract, PutHandoff, PutReceipt
 from memstore.core.labels import Label
 from memstore.core.policy import KeyState, Principal
 from memstore.core.records import Content
@@ -36,12 +37,14 @@ from memstore.core.reviews import PutGrant, PutRetraction, PutReview, RevokeGran
 from memstore.core.state import RecordState
 from memstore.core.statements import Withdrawal
 from memstore.errors import IntegrityError
+from memstore.stores.handoffs import apply_handoff
 from memstore.stores.sql import QUERIES
 
 WORDS = {label: f"words_{label}" for label in Label}
 PROJECTED = (
     "chains", "principals", "keys", "tools", "epochs", "sessions", "records", "links", "tags", "names",
-    "reviews", "retractions", "affected", "grants",
+    "reviews", "retractions", "affected", "grants", "handoffs", "carried", "receipts",
+    "answers", "contracts",
 )  # fmt: skip
 
 
@@ -89,6 +92,8 @@ def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> 
             conn.execute(QUERIES["put_grant"], (g.id, seq, g.principal, g.giver, scopes, *bounds))
         case RevokeGrant(grant, _):
             conn.execute(QUERIES["revoke_grant"], (grant,))
+        case PutHandoff() | PutReceipt() | MoveHandoff() | PutContract() | DeprecateContract():
+            apply_handoff(conn, change)
         case EraseContent(record):
             _erase(conn, record)
         case ExtendChain(author, launch, n, digest):

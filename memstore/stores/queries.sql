@@ -12,7 +12,10 @@ UPDATE store SET clock_floor = max(clock_floor, ?) WHERE one = 1;
 
 -- name: passes_an_expiry
 SELECT EXISTS (SELECT 1 FROM records WHERE expires_at > :floor AND expires_at <= :now)
-    OR EXISTS (SELECT 1 FROM leases WHERE until > :floor AND until <= :now);
+    OR EXISTS (SELECT 1 FROM leases WHERE until > :floor AND until <= :now)
+    OR EXISTS (SELECT 1 FROM handoff_leases WHERE until > :floor AND until <= :now)
+    OR EXISTS (SELECT 1 FROM handoffs WHERE deadline > :floor AND deadline <= :now
+        AND stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted'));
 
 -- name: append_entry
 INSERT INTO entries (seq, logged_at, payload_type, payload, keyid, signature, signature_state, label, because, disclosures, leaf)
@@ -428,6 +431,28 @@ SELECT seq FROM (
             AND (:record = '' OR r.id = :record) AND t.seq > :after AND t.seq < :before
         ORDER BY t.seq LIMIT :most
     )
+    UNION ALL
+    SELECT seq FROM (
+        SELECT h.seq AS seq FROM handoffs h
+        WHERE h.scope = :scope AND (:task = '' OR h.task = :task) AND :session = ''
+            AND (:record = '' OR EXISTS (SELECT 1 FROM carried c WHERE c.handoff = h.seq AND c.record = :record))
+            AND h.seq > :after AND h.seq < :before
+        ORDER BY h.seq LIMIT :most
+    )
+    UNION ALL
+    SELECT seq FROM (
+        SELECT p.seq AS seq FROM receipts p JOIN handoffs h ON h.id = p.handoff
+        WHERE h.scope = :scope AND (:task = '' OR h.task = :task) AND :session = '' AND :record = ''
+            AND p.seq > :after AND p.seq < :before
+        ORDER BY p.seq LIMIT :most
+    )
+    UNION ALL
+    SELECT seq FROM (
+        SELECT a.seq AS seq FROM answers a JOIN handoffs h ON h.id = a.handoff
+        WHERE h.scope = :scope AND (:task = '' OR h.task = :task) AND :session = '' AND :record = ''
+            AND a.seq > :after AND a.seq < :before
+        ORDER BY a.seq LIMIT :most
+    )
 )
 ORDER BY seq LIMIT :most;
 
@@ -563,3 +588,133 @@ SELECT r.id FROM records r WHERE :scope IN ('', r.scope) AND r.erased = 0 AND r.
         SELECT 1 FROM reviews v WHERE v.record = r.id AND v.void = 0 AND v.carry IN ('person', 'checker', 'lead')
             AND NOT (v.carry = 'lead' AND r.admitted = 1 AND v.stance = 'endorse'))))
 ORDER BY r.seq DESC LIMIT :most;
+
+-- name: handoff
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token WHERE h.id = ?;
+
+-- name: put_carried
+INSERT OR IGNORE INTO carried (handoff, part, record) VALUES (?, ?, ?);
+
+-- name: handoffs_by_type
+SELECT type AS name, count(*) AS many FROM handoffs GROUP BY type ORDER BY type;
+
+-- name: handoffs_by_stage
+SELECT stage AS name, count(*) AS many FROM handoffs GROUP BY stage ORDER BY stage;
+
+-- name: handoff_signals
+WITH finished AS (SELECT DISTINCT scope, task FROM sessions WHERE outcome = 'completed'),
+questions AS (
+    SELECT r.seq, r.scope, r.answered_by, lower(json_extract(CAST(c.content AS TEXT), '$.title')) AS title
+    FROM records r JOIN contents c ON c.seq = r.seq WHERE r.kind = 'question' AND r.erased = 0
+)
+SELECT
+    (SELECT count(*) FROM handoffs) AS handoffs,
+    (SELECT count(*) FROM finished) AS finished_tasks,
+    (SELECT count(*) FROM handoffs h JOIN finished f ON f.scope = h.scope AND f.task = h.task) AS of_finished_tasks,
+    (SELECT count(DISTINCT r.handoff) FROM receipts r, json_each(r.problems) p WHERE p.value LIKE 'dropped_%')
+        AS handoffs_that_dropped,
+    (SELECT coalesce(max((h.logged_at - r.logged_at) / 1000000), 0) FROM carried c JOIN handoffs h ON h.seq = c.handoff
+        JOIN records r ON r.id = c.record WHERE r.kind = 'tool_result') AS oldest_tool_result_seconds,
+    (SELECT coalesce(avg((h.logged_at - r.logged_at) / 1000000), 0) FROM carried c JOIN handoffs h ON h.seq = c.handoff
+        JOIN records r ON r.id = c.record WHERE r.kind = 'tool_result') AS mean_tool_result_seconds,
+    (SELECT count(*) FROM questions q WHERE EXISTS (SELECT 1 FROM questions o WHERE o.scope = q.scope
+        AND o.title = q.title AND o.seq < q.seq AND o.answered_by < q.seq)) AS questions_asked_again,
+    (SELECT count(*) FROM answers a, json_each(a.acknowledged) p WHERE a.action = 'accept'
+        AND p.value = 'unverified_output') AS accepted_with_unverified_outputs,
+    (SELECT coalesce(max(hop), 0) FROM handoffs) AS most_hops,
+    (SELECT coalesce(avg(hop), 0) FROM handoffs) AS mean_hops,
+    (SELECT coalesce(sum(max(attempts - 1, 0)), 0) FROM handoffs)
+        + (SELECT count(*) FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+            WHERE h.stage = 'accepted' AND (l.until IS NULL OR l.until <= :now)) AS lapsed_leases;
+
+-- name: handoff_twin
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.sender = ? AND h.digest = ? ORDER BY h.seq LIMIT 1;
+
+-- name: handoff_keyed
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.sender = ? AND h.key = ? ORDER BY h.seq LIMIT 1;
+
+-- name: handoffs_in
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.scope = :scope AND (h.receiver = :principal OR (h.fallback <> '' AND h.fallback = :principal)
+    OR h.holder = :principal OR (h.asked LIKE 'capability:%' AND h.stage = 'accepted'))
+    AND (:done OR h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted'))
+ORDER BY h.seq;
+
+-- name: handoffs_out
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.scope = :scope AND h.sender = :principal
+    AND (:done OR h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted'))
+ORDER BY h.seq;
+
+-- name: handoffs_dead_letter
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.scope = :scope AND ((h.fallback <> '' AND h.fallback = :principal) OR h.sender = :principal)
+    AND h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted')
+ORDER BY h.seq;
+
+-- name: handoffs_open
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.scope = :scope AND (:task = '' OR h.task = :task)
+    AND h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted')
+ORDER BY h.seq;
+
+-- name: handoff_before
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.scope = ? AND h.task = ? AND h.seq < ? ORDER BY h.seq DESC LIMIT 1;
+
+-- name: handoff_held
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.scope = ? AND h.task = ? AND h.holder = ? AND h.type <> 'report' ORDER BY h.moved DESC LIMIT 1;
+
+-- name: lease_handoff
+INSERT INTO handoff_leases (handoff, token, until) VALUES (?, ?, ?)
+ON CONFLICT (handoff) DO UPDATE SET token = excluded.token, until = excluded.until;
+
+-- name: put_handoff
+INSERT INTO handoffs (seq, id, logged_at, scope, task, type, sender, launch, asked, receiver, fallback, contract, deadline,
+    parent, correlation, hop, label, digest, key, stage, moved)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: move_handoff
+UPDATE handoffs SET stage = ?, moved = ?, token = ?, attempts = ?, holder = ?, holder_launch = ?, question = ?, reason = ?,
+    decided = ? WHERE id = ?;
+
+-- name: put_receipt
+INSERT INTO receipts (seq, id, handoff, author, launch, token, verified, problems) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: receipt
+SELECT * FROM receipts WHERE id = ?;
+
+-- name: receipts
+SELECT * FROM receipts WHERE handoff = ? ORDER BY seq;
+
+-- name: put_answer
+INSERT INTO answers (seq, handoff, author, action, lease, digest, receipt, outputs, acknowledged)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: answers
+SELECT * FROM answers WHERE handoff = ? ORDER BY seq;
+
+-- name: answered
+SELECT * FROM answers WHERE handoff = ? AND digest = ? ORDER BY seq LIMIT 1;
+
+-- name: put_contract
+INSERT OR IGNORE INTO contracts (name, seq, owner, form) VALUES (?, ?, ?, ?);
+
+-- name: deprecate_contract
+UPDATE contracts SET deprecated = coalesce(deprecated, ?), successor = ? WHERE name = ?;
+
+-- name: contract
+SELECT * FROM contracts WHERE name = ?;
+
+-- name: contracts
+SELECT * FROM contracts ORDER BY name;
+
+-- name: newest_checkpoint
+SELECT id FROM records WHERE scope = ? AND task = ? AND kind = 'checkpoint' AND author = ? AND erased = 0
+    AND retracted = '' AND superseded_by IS NULL ORDER BY seq DESC LIMIT 1;
+
+-- name: conditions_of
+SELECT target FROM links WHERE record = ? AND how = 'conditions' ORDER BY target;

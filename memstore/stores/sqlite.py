@@ -20,6 +20,7 @@ from memstore.core.records import Content
 from memstore.errors import MemStoreError, StoreUnavailable
 from memstore.stores.counts import CountTables
 from memstore.stores.disclosures import DisclosureTables
+from memstore.stores.handoffs import HandoffTables, ReceiptTables
 from memstore.stores.log_tables import ContentTable, LogTables
 from memstore.stores.lookups import Lookups, RecordTables, RegistryTables
 from memstore.stores.memo import Memo
@@ -30,7 +31,7 @@ from memstore.stores.trust import ReviewTables, TrustTables
 from memstore.stores.vectors import VectorTables
 
 APPLICATION_ID = 0x6D656D73  # "mems"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_SECONDS = 30.0
 COPY = "copy-"
 CACHE_KIB = 16_000  # a search of a big store reads more than SQLite's two megabytes
@@ -62,6 +63,8 @@ class SqliteUnit:
         self.disclosures = DisclosureTables(conn, now)
         self.trust = TrustTables(conn)
         self.reviews = ReviewTables(conn, now)
+        self.handoffs = HandoffTables(conn, now)
+        self.receipts = ReceiptTables(conn)
         self.retrieval = RetrievalTables(conn, self._memo)
         self.vectors = VectorTables(conn)
         self.counts = CountTables(conn, now)
@@ -124,6 +127,8 @@ class SqliteStore:
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         self._closed = False
+        self._watching: sqlite3.Connection | None = None
+        self._watch_lock = threading.Lock()
 
     @classmethod
     def create(cls, path: Path, clock: Callable[[], int], *, store: str, public_key: bytes) -> SqliteStore:
@@ -159,6 +164,9 @@ class SqliteStore:
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
+        with self._watch_lock:
+            idle += [self._watching] if self._watching is not None else []
+            self._watching = None
         for conn in idle:
             conn.close()
 
@@ -229,6 +237,16 @@ class SqliteStore:
         with self._borrowed() as conn:
             busy, _, _ = conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return not busy
+
+    def changes(self) -> int:
+        """SQLite's `data_version` on a connection of its own: another number once anybody has committed. No lock."""
+        with self._watch_lock:
+            try:
+                if self._watching is None:
+                    self._watching = self._connect()
+                return int(self._watching.execute("PRAGMA data_version").fetchone()[0])
+            except sqlite3.Error as error:
+                raise _translated(error) from error
 
     @contextmanager
     def _borrowed(self) -> Iterator[sqlite3.Connection]:

@@ -41,7 +41,7 @@ def test_every_option_has_help(path: tuple[str, ...]) -> None:
 
 @each_command
 def test_every_command_takes_the_store_save_those_that_need_none(path: tuple[str, ...]) -> None:
-    if isinstance(ALL[path], click.Group) or path == ("demo",):
+    if isinstance(ALL[path], click.Group) or path in (("demo",), ("handoff", "verify")):
         return
     assert "--store" in {name for option in ALL[path].params for name in option.opts}
 
@@ -49,7 +49,7 @@ def test_every_command_takes_the_store_save_those_that_need_none(path: tuple[str
 def test_the_commands_that_are_promised_are_there() -> None:
     told = (
         "init agent tool mcp config write observe search get open review retract session history import log rebuild"
-        " doctor stats erase demo"
+        " doctor stats erase demo handoff contract"
     )
     assert sorted(COMMANDS) == sorted(told.split())
 
@@ -63,7 +63,7 @@ def test_the_first_help_names_each_command_with_what_it_does() -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_argument_of_a_verb_is_an_option(verb: str) -> None:
-    path = tuple(verb.split("_")) if verb.startswith("session") else (verb,)
+    path = tuple(verb.split("_")) if verb.startswith(("session", "handoff")) else (verb,)
     model: type[Request] = VERBS[verb]
     options = {name for option in ALL[path].params for name in option.opts}
     assert {"--" + name.replace("_", "-") for name in model.model_fields} <= options

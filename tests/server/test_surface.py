@@ -20,8 +20,13 @@ ARGUMENTS = {
     "memory_review": "ids* verdict* method evidence",
     "memory_retract": "id* reason* replacement dry_run",
     "memory_history": "id task of_session view since until as_of limit max_tokens cursor",
+    "handoff_offer": "to* type* outputs questions rejected constraints caveats intent directive rationale contract "
+    "gate fallback deadline grant_scopes grant_ttl_seconds fresh checkpoint idempotency_key session",
+    "handoff_inbox": "box states wait_seconds limit cursor",
+    "handoff_receive": "handoff* max_tokens",
+    "handoff_respond": "handoff* action* receipt acknowledge question reason outputs lease",
 }
-TOKENS_NOW = 2_000  # of the 3,000 that all 14 tools may take
+TOKENS_NOW = 3_000  # what all 14 tools may take
 
 
 def named(schema: dict[str, Any]) -> str:
@@ -68,7 +73,7 @@ async def test_tools_say_what_they_change(served):
     async with served() as talk:
         hints = {tool.name: tool.annotations for tool in await talk.client.list_tools()}
     reading = {name for name, hint in hints.items() if hint.read_only_hint}
-    assert reading == {"memory_search", "memory_get", "memory_open", "memory_history"}
+    assert reading == {"memory_search", "memory_get", "memory_open", "memory_history", "handoff_inbox"}
     assert {name for name, hint in hints.items() if hint.open_world_hint} == {"memory_open"}
     assert not any(hint.destructive_hint for hint in hints.values())
 
@@ -93,14 +98,14 @@ async def test_resources_are_listed(served, era):
     async with served(mode=era) as talk:
         templates = {one.uri_template for one in await talk.client.list_resource_templates()}
         fixed = {one.uri for one in await talk.client.list_resources()}
-    assert templates == {"memstore://record/{id}", "memstore://session/{id}/brief"}
+    assert templates == {"memstore://record/{id}", "memstore://session/{id}/brief", "memstore://handoff/{id}"}
     assert {str(uri) for uri in fixed} == {"memstore://agents"}
 
 
 async def test_every_prompt_and_argument_is_described(served, era):
     async with served(mode=era) as talk:
         prompts = {prompt.name: prompt for prompt in await talk.client.list_prompts()}
-    assert set(prompts) == {"resume_task", "write_decision", "debug_task"}
+    assert set(prompts) == {"resume_task", "receive_handoff", "hand_over", "write_decision", "debug_task"}
     for prompt in prompts.values():
         assert prompt.description
         assert prompt.arguments
@@ -108,14 +113,18 @@ async def test_every_prompt_and_argument_is_described(served, era):
         assert prompt.arguments[0].required
 
 
-@pytest.mark.parametrize("name", ["resume_task", "write_decision", "debug_task"])
+@pytest.mark.parametrize("name", ["resume_task", "receive_handoff", "hand_over", "write_decision", "debug_task"])
 async def test_a_prompt_quotes_its_arguments_and_names_tools_that_exist(served, name):
     async with served() as talk:
         first = next(p for p in await talk.client.list_prompts() if p.name == name).arguments[0].name
         filled = await talk.client.get_prompt(name, {first: 'Port {it} to "C"'})
     text = filled.messages[0].content.text
     assert r'"Port {it} to \"C\""' in text
-    called = {word.partition("(")[0].strip(".,:;") for word in text.split() if word.startswith(("memory_", "session_"))}
+    called = {
+        word.partition("(")[0].strip(".,:;")
+        for word in text.split()
+        if word.startswith(("memory_", "session_", "handoff_"))
+    }
     assert called
     assert called <= set(ARGUMENTS)
     assert filled.meta["ifc"]["integrity"] == "trusted"

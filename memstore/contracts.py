@@ -1,0 +1,135 @@
+"""Contracts: the forms that outputs of a handoff have to have, kept in the log under a name and version (DESIGN 3.5).
+
+A contract is JSON Schema (2020-12) that stands by itself: no reference leads out of it, and it holds no regular
+expression, which data of somebody's choice could make run for ever. A version never changes; it may be deprecated.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from memstore.core.canonical import canonical_bytes
+from memstore.core.forms import CONTRACT_PATTERN
+from memstore.core.offers import ContractAdded, ContractDeprecated
+from memstore.core.state import ContractState
+from memstore.errors import Conflict, InvalidInput, NotFound
+from memstore.ports import Store, Unit
+from memstore.signing import StoreKey
+from memstore.write import Author, append
+
+MOST_BYTES = 32 * 1024
+DEEPEST = 32
+_WITHOUT = ("pattern", "patternProperties", "$dynamicRef", "$recursiveRef")
+
+
+def add(store: Store, key: StoreKey, author: Author, contract: str, form: dict[str, Any], *, owner: str = "") -> Any:
+    """Put a new version of a contract on record; the operator or a person does this."""
+    _check_name(contract)
+    _check_form(form)
+    with store.write() as unit:
+        if unit.view.contract(contract) is not None:
+            raise Conflict(
+                "That version is there already, and a version never changes",
+                code="contract_exists",
+                next_call="Add it under the next version.",
+            )
+        owner = owner or author.name
+        if unit.view.principal(owner) is None:
+            raise NotFound("`owner` names no principal", code="unknown_principal", next_call="See `agent list`.")
+        append(unit, key, author, ContractAdded, {"contract": contract, "owner": owner, "form": form})
+    return {"contract": contract, "owner": owner, "status": "added"}
+
+
+def deprecate(store: Store, key: StoreKey, author: Author, contract: str, *, successor: str = "") -> dict[str, Any]:
+    """Take no new handoffs under this version; those that are open go on, with a problem that says so."""
+    with store.write() as unit:
+        for named in filter(None, (contract, successor)):
+            if unit.view.contract(named) is None:
+                raise _unknown()
+        append(unit, key, author, ContractDeprecated, {"contract": contract, "successor": successor})
+    return {"contract": contract, "successor": successor, "status": "deprecated"}
+
+
+def listed(store: Store) -> list[dict[str, Any]]:
+    with store.read() as unit:
+        return [
+            {
+                "contract": one.name,
+                "owner": one.owner,
+                "deprecated": one.deprecated is not None,
+                "successor": one.successor,
+                "schema": json.loads(one.form),
+            }
+            for one in unit.receipts.contracts()
+        ]
+
+
+def in_use(unit: Unit, contract: str) -> ContractState:
+    """The contract that a new handoff names; refuses one that is not here or is deprecated."""
+    _check_name(contract)
+    found = unit.view.contract(contract)
+    if found is None:
+        raise _unknown()
+    if found.deprecated is not None:
+        instead = f"Use {found.successor}." if found.successor else "`contract list` shows those in use."
+        raise InvalidInput("The contract is deprecated", code="contract_deprecated", next_call=instead)
+    return found
+
+
+def violates(form: str, data: dict[str, Any]) -> bool:
+    """Whether data is not an instance of a contract's schema; what cannot be decided counts as a violation (T12)."""
+    import jsonschema  # type: ignore[import-untyped]  # a tenth of a second, which only handoffs under a contract need
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+
+    # An empty registry: what a reference names outside the schema is looked up nowhere, least of all on a network.
+    validator = jsonschema.Draft202012Validator(json.loads(form), registry=Registry())
+    try:
+        return not validator.is_valid(data)
+    except (Unresolvable, RecursionError):
+        return True
+
+
+def _check_name(contract: str) -> None:
+    if not re.match(CONTRACT_PATTERN, contract):
+        raise InvalidInput(
+            "The contract is not named as name@major.minor", code="bad_contract", next_call="As in review@1.0."
+        )
+
+
+def _check_form(form: dict[str, Any]) -> None:
+    import jsonschema
+
+    if len(canonical_bytes(form, nfc=False)) > MOST_BYTES:
+        raise InvalidInput("The contract is longer than 32 KiB", code="too_long")
+    try:
+        jsonschema.Draft202012Validator.check_schema(form)
+    except jsonschema.SchemaError:
+        raise _bad("it is no JSON Schema") from None
+    _refuse_within(form, 0)
+
+
+def _refuse_within(form: Any, depth: int, *, names: bool = False) -> None:
+    """Refuse what a schema may not use; `names` says that the keys here are names of properties and not keywords."""
+    if depth > DEEPEST:
+        raise _bad("it is nested too deep")
+    if isinstance(form, list):
+        for item in form:
+            _refuse_within(item, depth + 1)
+    for name, item in form.items() if isinstance(form, dict) else ():
+        if not names and name in _WITHOUT:
+            raise _bad("it uses a regular expression or a dynamic reference")
+        if not names and name == "$ref" and not str(item).startswith("#"):
+            raise _bad("it refers to what is not in it")
+        if names or name not in ("enum", "const", "default", "examples"):
+            _refuse_within(item, depth + 1, names=not names and name in ("properties", "$defs", "dependentSchemas"))
+
+
+def _bad(why: str) -> InvalidInput:
+    return InvalidInput(f"The contract cannot be used: {why}", code="bad_contract", next_call="See docs/adr/0031.")
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no such contract", code="unknown_contract", next_call="`contract list` shows them.")

@@ -1,0 +1,46 @@
+"""What the verbs of handoffs ask of a store, beside `memstore.ports`, whose `Unit` holds both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from memstore.core.offers import HandoffAction
+from memstore.core.state import ContractState, HandoffState, ReceiptState
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One act on a handoff: by whom, at which position, under which lease."""
+
+    seq: int
+    author: str
+    action: HandoffAction
+    lease: int
+    receipt: str
+    outputs: tuple[str, ...]
+    acknowledged: tuple[str, ...]
+
+
+class Handoffs(Protocol):
+    """Handoffs by who sent them, who is to have them, and what they belong to; and the leases on them."""
+
+    def twin(self, sender: str, *, digest: str, key: str) -> HandoffState | None: ...
+    def signals(self) -> dict[str, Any]: ...
+    def of_box(self, scope: str, principal: str, box: str, *, done: bool) -> list[HandoffState]: ...
+    def open_in(self, scope: str, *, task: str = "") -> list[HandoffState]: ...
+    def before(self, scope: str, task: str, seq: int) -> HandoffState | None: ...
+    def held(self, scope: str, task: str, principal: str) -> HandoffState | None: ...
+    def lease(self, handoff: str, *, token: int, until: int) -> None: ...
+
+
+class Receipts(Protocol):
+    """What was received, answered and agreed on: receipts, answers, contracts, checkpoints, conditions."""
+
+    def receipt(self, receipt: str) -> ReceiptState | None: ...
+    def receipts(self, handoff: str) -> list[ReceiptState]: ...
+    def answers(self, handoff: str) -> list[Answered]: ...
+    def answered(self, handoff: str, digest: str) -> Answered | None: ...
+    def contracts(self) -> list[ContractState]: ...
+    def checkpoint(self, scope: str, task: str, author: str) -> str: ...
+    def conditions(self, seq: int) -> list[str]: ...

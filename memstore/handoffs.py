@@ -1,0 +1,377 @@
+"""Receiving work and answering for it: `handoff_receive` and `handoff_respond` (DESIGN 3.5, 7).
+
+A receipt is signed before anything is accepted: it says what was verified and what was wrong, and acceptance names it
+and every problem in it, so both sides have signed the same thing. Each act is one transaction, and the same call made
+twice is one act: it is found again by a digest of author, action, handoff and arguments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from memstore.answers import Giver, Page
+from memstore.core.boundary import POSTURE
+from memstore.core.canonical import canonical_bytes
+from memstore.core.handoffs import HOLDERS, OPEN, is_addressed, may_take, moved
+from memstore.core.labels import Label, Status
+from memstore.core.offers import HandoffAction, HandoffAnswered, HandoffReceived, HandoffType
+from memstore.core.policy import Denied as NotAllowed
+from memstore.core.state import HandoffState, HandoffStatus, ReceiptState
+from memstore.core.statements import Kind, Verification
+from memstore.errors import Conflict, Denied, InternalError, InvalidInput, NotFound
+from memstore.handoff_ports import Answered
+from memstore.inspecting import PARTS, Inspection, inspect, rules_of
+from memstore.offering import said_as
+from memstore.ports import Store, Unit
+from memstore.recording import known_records
+from memstore.render import Answer, Budget, timestamp
+from memstore.requests import HandoffReceiveRequest, HandoffRespondRequest
+from memstore.reviewing import endorse_shown
+from memstore.serving import RETRIES, Caller, Served, disclosed, ensure_context, mark_label
+from memstore.signing import StoreKey
+from memstore.write import append
+
+MICROS = 1_000_000
+ENVELOPE_TOKENS = 400  # of an answer, for what stands around the records
+RECEIVE_AGAIN = "Call handoff_receive again, and answer to what it says now."
+
+
+def receive(store: Store, key: StoreKey, caller: Caller, request: HandoffReceiveRequest) -> Answer:
+    """The verdict on a handoff before anything is done for it, and a signed receipt of it."""
+    for _ in range(RETRIES):
+
+        def look(unit: Unit) -> tuple[tuple[Inspection, Answer], Page]:
+            handoff = _for_me(unit, caller, request.handoff)
+            found, page = inspect(unit, handoff, caller.principal), Page(Budget(request.max_tokens - ENVELOPE_TOKENS))
+            return (found, shown(Giver(unit, key, caller, page, unit.now), found)), page
+
+        (found, answer), mark = disclosed(store, caller, look)
+        receipt = _receipt(store, key, caller, found)
+        if receipt:
+            answer |= {"receipt": receipt, "mark": mark_label(caller, mark)}
+            return answer
+    raise InternalError("The store kept changing while it was read", code="busy", next_call="Try again.")
+
+
+def _for_me(unit: Unit, caller: Caller, asked: str) -> HandoffState:
+    """The handoff, where this caller may take it now; who may not learns no more than that (T13)."""
+    found = unit.view.handoff(asked)
+    if found is None or found.scope != caller.scope or not is_addressed(found, caller.principal):
+        raise _unknown()
+    status = found.status(unit.now)
+    if status is HandoffStatus.AWAITING_APPROVAL:
+        raise Conflict("It waits for a person's approval", code="awaiting_approval", next_call="Wait: handoff_inbox.")
+    mine = caller.name == found.holder and status is HandoffStatus.ACCEPTED
+    decision = may_take(found, caller.principal, unit.now)
+    if isinstance(decision, NotAllowed) and not mine:
+        raise Conflict(decision.reason.capitalize(), code="not_yours_now", next_call="See handoff_inbox.")
+    if status not in OPEN:
+        raise Conflict(f"The handoff is {status}", code="handoff_over", next_call="See handoff_inbox for others.")
+    return found
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no such handoff", code="unknown_id", next_call="handoff_inbox lists yours.")
+
+
+def shown(giver: Giver, found: Inspection) -> Answer:
+    """A handoff as its receiver sees it: the sections of 3.4, each in the order of the parts."""
+    ordered = [found.served[record] for _, record in found.named if record in found.served]
+    good = list(dict.fromkeys(one.id for one in ordered))
+    by_id = found.served
+    sections: dict[str, Any] = {}
+    for label in (Label.TRUSTED, Label.ATTRIBUTED):
+        tier = [by_id[one] for one in good if not by_id[one].reasons and by_id[one].label is label]
+        hits = [item for one in tier if (item := giver.hit(one, detail="full", first=True)) is not None]
+        sections[str(label)] = {"hits": hits, "count": len(tier), "next_cursor": ""}
+    withheld = [by_id[one] for one in good if by_id[one].reasons]
+    entries = [_entry(giver, one) for one in withheld]
+    quarantined = {"entries": [one for one in entries if one], "count": len(withheld), "next_cursor": ""}
+    outputs = {**sections, "quarantined": quarantined}
+    left_out = len(good) - sum(len(part.get("hits", part.get("entries", ()))) for part in outputs.values())
+    delta = {
+        "dropped": [{"part": part, "id": record} for part, record in found.delta.dropped],
+        "added": [{"part": part, "id": record} for part, record in found.delta.added],
+    }
+    told = {
+        "handoff": found.handoff.id,
+        "state": str(found.handoff.status(giver.unit.now)),
+        "valid": found.valid,
+        "problems": rules_of(found.problems),
+        "delta": delta,
+        "named": _named(found),
+        "outputs": outputs,
+        "posture": "quarantine" if found.handoff.label < Label.ATTRIBUTED else POSTURE[found.handoff.type],
+        "note": f"{left_out} more records did not fit max_tokens; memory_get reads them." if left_out else "",
+    }
+    return Answer(told, giver.page.lowest)
+
+
+def _entry(giver: Giver, served: Served) -> dict[str, Any] | None:
+    entry = giver.entry(served, listed=False)
+    return {"id": served.id, **entry} if entry else None
+
+
+def _named(found: Inspection) -> dict[str, Any]:
+    """Which record stands for what: closed values and ids."""
+    handoff, statement = found.handoff, found.statement
+    ids = {part: [record for named, record in found.named if named == part] for part in PARTS}
+    told: dict[str, Any] = {"type": str(handoff.type), "from": handoff.sender, "hop": handoff.hop}
+    told |= {"contract": handoff.contract, "attempt": handoff.attempts + 1, "none": list(statement.none)}
+    told |= {"deadline": timestamp(handoff.deadline or None), "grant": statement.grant}
+    return {name: value for name, value in {**told, **ids}.items() if value not in ("", [])}
+
+
+def _receipt(store: Store, key: StoreKey, caller: Caller, found: Inspection) -> str:
+    """A signed receipt of what was found, or "" where that is not how things stand any more."""
+    with store.write() as unit:
+        handoff = _for_me(unit, caller, found.handoff.id)
+        again = inspect(unit, handoff, caller.principal)
+        if (again.verified, again.codes, handoff.token) != (found.verified, found.codes, found.handoff.token):
+            return ""
+        for one in unit.receipts.receipts(handoff.id):
+            if one.author == caller.name and one.launch == caller.launch and _is_of(one, again):
+                return one.id
+        ensure_context(unit, caller)
+        fields = {"handoff": handoff.id, "token": handoff.token}
+        fields |= {"verified": list(again.verified), "problems": list(again.codes)}
+        return append(unit, key, caller.author, HandoffReceived, fields).id
+
+
+def _is_of(receipt: ReceiptState, found: Inspection) -> bool:
+    """Whether a receipt says just what is found now, of this attempt."""
+    same = (receipt.token, receipt.verified, receipt.problems)
+    return same == (found.handoff.token, found.verified, found.codes)
+
+
+def respond(
+    store: Store, key: StoreKey, caller: Caller, request: HandoffRespondRequest, *, lease_seconds: int
+) -> Answer:
+    """Accept, ask back, reject, complete, fail, cancel, or keep the lease: {handoff, state, lease, note}."""
+    with store.write() as unit:
+        handoff = _reachable(unit, caller, request.handoff)
+        if request.action == "heartbeat":
+            return _kept(unit, caller, handoff, request.lease, lease_seconds)
+        action = HandoffAction(request.action)
+        told = request.model_dump(exclude={"handoff"})
+        digest = hashlib.sha256(canonical_bytes([caller.name, handoff.id, told], nfc=False)).hexdigest()
+        before = unit.receipts.answered(handoff.id, digest)
+        if before is not None:
+            return _again(unit, handoff, before)
+        ensure_context(unit, caller)
+        _refuse_move(unit, caller, handoff, action)
+        fields, note = _checked(unit, key, caller, handoff, request, action)
+        told = {"handoff": handoff.id, "action": action, "digest": digest, **fields}
+        append(unit, key, caller.author, HandoffAnswered, told)
+        if action is HandoffAction.ACCEPT:
+            note = _taken(unit, key, caller, handoff, note, lease_seconds)
+        return _answer(unit, handoff.id, note)
+
+
+def _reachable(unit: Unit, caller: Caller, asked: str) -> HandoffState:
+    found = unit.view.handoff(asked)
+    if found is None or found.scope != caller.scope:
+        raise _unknown()
+    party = caller.name in (found.sender, found.holder) or is_addressed(found, caller.principal)
+    if not party:
+        raise _unknown()
+    return found
+
+
+def _answer(unit: Unit, handoff: str, note: str) -> Answer:
+    found = unit.view.handoff(handoff)
+    if found is None:
+        raise _unknown()
+    status = found.status(unit.now)
+    lease = str(found.token) if status is HandoffStatus.ACCEPTED else ""
+    until = timestamp(found.until) if lease else ""
+    return Answer({"handoff": found.id, "state": str(status), "lease": lease, "expires_at": until, "note": note})
+
+
+def _again(unit: Unit, handoff: HandoffState, before: Answered) -> Answer:
+    """The answer to a call that was made before: how things stand now."""
+    answer = _answer(unit, handoff.id, "You said this already; nothing was done twice.")
+    stale = before.action is HandoffAction.ACCEPT and before.lease != handoff.token
+    if before.action is HandoffAction.ACCEPT and (stale or answer["state"] != HandoffStatus.ACCEPTED):
+        answer["note"] += f" That lease counts no longer. {RECEIVE_AGAIN}"
+        answer["lease"] = ""
+    return answer
+
+
+def _refuse_move(unit: Unit, caller: Caller, handoff: HandoffState, action: HandoffAction) -> None:
+    """Raise where the action is not the caller's to take, or not in this state, with time looked at."""
+    status, by_sender = handoff.status(unit.now), caller.name == handoff.sender
+    if action is HandoffAction.CANCEL and not by_sender:
+        raise Denied("Only its sender cancels a handoff", next_call="Reject it, or let it fail, with a reason.")
+    if action in HOLDERS:
+        return  # judged with the lease
+    takes = action in (HandoffAction.ACCEPT, HandoffAction.REJECT) or (
+        action is HandoffAction.CLARIFY and not by_sender
+    )
+    if takes:
+        _for_me(unit, caller, handoff.id)
+    after = moved(status, action, by_sender=by_sender)
+    if isinstance(after, NotAllowed):
+        held = status is HandoffStatus.ACCEPTED and takes
+        raise Conflict(
+            "Somebody holds its lease" if held else after.reason.capitalize(),
+            code="leased" if held else "wrong_state",
+            next_call="handoff_inbox shows how it stands.",
+        )
+
+
+def _checked(
+    unit: Unit,
+    key: StoreKey,
+    caller: Caller,
+    handoff: HandoffState,
+    request: HandoffRespondRequest,
+    action: HandoffAction,
+) -> tuple[dict[str, Any], str]:
+    """The fields that an action adds to its statement, all that it needs checked; and what to say of it."""
+    match action:
+        case HandoffAction.ACCEPT:
+            return _acceptance(unit, caller, handoff, request), ""
+        case HandoffAction.CLARIFY:
+            return _clarification(unit, key, caller, handoff, request)
+        case HandoffAction.COMPLETE | HandoffAction.FAIL:
+            return _ending(unit, key, caller, handoff, request)
+        case _:
+            reason = _reason(unit, key, caller, request, needed=action is HandoffAction.REJECT)
+            return {"reason": reason}, ""
+
+
+def _acceptance(unit: Unit, caller: Caller, handoff: HandoffState, request: HandoffRespondRequest) -> dict[str, Any]:
+    """Acceptance binds a receipt of this context and attempt, and each problem in it."""
+    if not request.receipt:
+        raise InvalidInput(
+            "`receipt` is missing: what is accepted was looked at before",
+            code="missing_field",
+            next_call="Call handoff_receive, and pass its receipt.",
+        )
+    receipt = unit.receipts.receipt(request.receipt)
+    mine = receipt is not None and (receipt.author, receipt.launch) == (caller.name, caller.launch)
+    if receipt is None or not mine or receipt.handoff != handoff.id:
+        raise NotFound("`receipt` is none of yours, for this handoff", code="unknown_receipt", next_call=RECEIVE_AGAIN)
+    found = inspect(unit, handoff, caller.principal)
+    if not _is_of(receipt, found):
+        raise Conflict("The receipt is old: things have changed since", code="old_receipt", next_call=RECEIVE_AGAIN)
+    strange = [code for code in request.acknowledge if code not in found.codes]
+    if strange:
+        raise InvalidInput(
+            "`acknowledge` names a problem that is not there", code="unknown_problem", next_call=RECEIVE_AGAIN
+        )
+    barred = [problem.code for problem in found.problems if problem.bars]
+    if barred:
+        raise Conflict(
+            f"It is not valid: {', '.join(barred)}", code="not_valid", next_call="Reject it with a reason, or clarify."
+        )
+    left = [code for code in found.codes if code not in request.acknowledge]
+    if left:
+        raise Conflict(
+            "It has problems that you do not take on",
+            code="unacknowledged",
+            next_call=f"Pass acknowledge={left}, or clarify or reject.",
+        )
+    return {"receipt": receipt.id, "acknowledged": list(found.codes), "lease": handoff.token + 1}
+
+
+def _taken(unit: Unit, key: StoreKey, caller: Caller, handoff: HandoffState, note: str, lease_seconds: int) -> str:
+    """Give the lease; accepting a report endorses the outputs that it names and that were shown (T6)."""
+    unit.handoffs.lease(handoff.id, token=handoff.token + 1, until=unit.now + lease_seconds * MICROS)
+    if handoff.type is not HandoffType.REPORT:
+        return note
+    outputs = inspect(unit, handoff, caller.principal).statement.outputs
+    endorsed = endorse_shown(unit, key, caller, tuple(outputs))
+    left = len(outputs) - len(endorsed)
+    told = f"Endorsed {len(endorsed)} outputs."
+    return told + (f" {left} were not shown whole, or are not yours to raise: memory_review says why." if left else "")
+
+
+def _clarification(
+    unit: Unit, key: StoreKey, caller: Caller, handoff: HandoffState, request: HandoffRespondRequest
+) -> tuple[dict[str, Any], str]:
+    """A receiver's question, or its sender's answer, as records."""
+    if caller.name != handoff.sender:
+        if not request.question.strip():
+            raise InvalidInput("`question` is missing", code="missing_field", next_call="Pass what is unclear.")
+        asked = said_as(unit, key, caller, request.question, Kind.QUESTION, "question")
+        return {"question": asked}, "The sender answers with action=clarify and reason."
+    answers = known_records(unit, caller, request.outputs, "outputs")
+    if not request.reason.strip() and not answers:
+        raise InvalidInput("`reason` is missing: it answers what was asked", code="missing_field")
+    fields: dict[str, Any] = {"outputs": answers}
+    if request.reason.strip():
+        more = {"answers": handoff.question} if handoff.question else {}
+        fields["reason"] = said_as(unit, key, caller, request.reason, Kind.FINDING, "answer", **more)
+    return fields, ""
+
+
+def _ending(
+    unit: Unit, key: StoreKey, caller: Caller, handoff: HandoffState, request: HandoffRespondRequest
+) -> tuple[dict[str, Any], str]:
+    """Completion and failure, under the newest lease alone; `completed` says what of it is not verified."""
+    _refuse_lease(unit, caller, handoff, request.lease)
+    outputs = known_records(unit, caller, request.outputs, "outputs")
+    reason = _reason(unit, key, caller, request, needed=request.action == "fail")
+    states = [state for state in (unit.view.record(record) for record in outputs) if state is not None]
+    unverified = [
+        state.id for state in states if state.kind is Kind.FINDING and state.verification is not Verification.VERIFIED
+    ]
+    fallen = [state.id for state in states if state.status(unit.now) not in (Status.IN_FORCE, Status.EXPIRED)]
+    notes = [f"{len(unverified)} outputs are not verified: {', '.join(unverified)}."] if unverified else []
+    notes += [f"{len(fallen)} outputs do not stand: {', '.join(fallen)}."] if fallen else []
+    return {"outputs": outputs, "reason": reason, "lease": handoff.token}, " ".join(notes)
+
+
+def _reason(unit: Unit, key: StoreKey, caller: Caller, request: HandoffRespondRequest, *, needed: bool) -> str:
+    if not request.reason.strip():
+        if needed:
+            raise InvalidInput("`reason` is missing", code="missing_field", next_call="Say why: one sentence will do.")
+        return ""
+    return said_as(unit, key, caller, request.reason, Kind.REJECTED, "reason", rationale=request.reason[:2000])
+
+
+def _refuse_lease(unit: Unit, caller: Caller, handoff: HandoffState, lease: str) -> None:
+    """Raise where this is not the caller's lease, not the newest, or not running any more."""
+    if not lease:
+        raise InvalidInput("`lease` is missing", code="missing_field", next_call="Pass the lease that accept gave.")
+    if caller.name != handoff.holder or lease != str(handoff.token):
+        raise Conflict(
+            "That lease counts no longer: the work was given out again",
+            code="old_lease",
+            next_call="Stop working on it; handoff_inbox shows how it stands.",
+        )
+    status = handoff.status(unit.now)
+    if status is not HandoffStatus.ACCEPTED:
+        raise Conflict(f"The handoff is {status}", code="lease_lapsed", next_call=RECEIVE_AGAIN)
+
+
+def _kept(unit: Unit, caller: Caller, handoff: HandoffState, lease: str, lease_seconds: int) -> Answer:
+    """A heartbeat: the lease runs on from now; nothing is logged."""
+    _refuse_lease(unit, caller, handoff, lease)
+    unit.handoffs.lease(handoff.id, token=handoff.token, until=unit.now + lease_seconds * MICROS)
+    return _answer(unit, handoff.id, "")
+
+
+def resume(unit: Unit, key: StoreKey, caller: Caller, asked: str, *, lease_seconds: int) -> str:
+    """Take up one's own lease in another context, where its first was lost; its new token, under which alone it ends.
+
+    The lease of before counts no longer, so a process that was thought dead does nothing twice.
+    """
+    handoff = _reachable(unit, caller, asked)
+    if handoff.holder != caller.name or handoff.status(unit.now) is not HandoffStatus.ACCEPTED:
+        raise Conflict(
+            "You hold no lease on it",
+            code="not_held",
+            next_call="Call handoff_receive and accept it; its checkpoint is shown there.",
+        )
+    if handoff.holder_launch == caller.launch:
+        return str(handoff.token)
+    told = [caller.name, handoff.id, caller.launch, "resume", handoff.token]
+    digest = hashlib.sha256(canonical_bytes(told, nfc=False)).hexdigest()
+    fields = {"handoff": handoff.id, "action": HandoffAction.RESUME, "lease": handoff.token + 1, "digest": digest}
+    append(unit, key, caller.author, HandoffAnswered, fields)
+    unit.handoffs.lease(handoff.id, token=handoff.token + 1, until=unit.now + lease_seconds * MICROS)
+    return str(handoff.token + 1)

@@ -1,0 +1,170 @@
+"""Handoffs, receipts, answers and contracts as tables (ports.Handoffs, ports.Receipts), and how changes land there."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any, assert_never
+
+from memstore.core.handoffs import (
+    DeprecateContract,
+    HandoffChange,
+    MoveHandoff,
+    PutContract,
+    PutHandoff,
+    PutReceipt,
+)
+from memstore.core.labels import Label
+from memstore.core.offers import HandoffAction, HandoffType
+from memstore.core.state import ContractState, HandoffState, HandoffStatus, ReceiptState
+from memstore.handoff_ports import Answered
+from memstore.stores.sql import QUERIES, member
+
+
+def handoff_from(row: sqlite3.Row) -> HandoffState:
+    """A row of the `handoff` queries, its lease beside it."""
+    plain = (
+        "id", "seq", "logged_at", "scope", "task", "sender", "launch", "receiver", "fallback", "contract", "deadline",
+        "parent", "correlation", "hop", "moved", "token", "attempts", "holder", "holder_launch", "question", "reason",
+        "decided", "digest", "until",
+    )  # fmt: skip
+    return HandoffState(
+        type=member(HandoffType, row["type"], HandoffType.INTAKE),
+        to=row["asked"],
+        label=member(Label, row["label"], Label.UNTRUSTED),
+        stage=member(HandoffStatus, row["stage"], HandoffStatus.CANCELLED),
+        **{name: row[name] for name in plain},
+    )
+
+
+def receipt_from(row: sqlite3.Row) -> ReceiptState:
+    place = (row["id"], row["seq"], row["handoff"], row["author"], row["launch"], row["token"])
+    return ReceiptState(*place, tuple(json.loads(row["verified"])), tuple(json.loads(row["problems"])))
+
+
+def contract_from(row: sqlite3.Row) -> ContractState:
+    return ContractState(row["name"], row["seq"], row["owner"], row["form"], row["deprecated"], row["successor"])
+
+
+class HandoffTables:
+    """Handoffs inside one transaction; what time makes of them is the caller's to judge."""
+
+    def __init__(self, conn: sqlite3.Connection, now: int) -> None:
+        self.conn = conn
+        self.now = now
+
+    def twin(self, sender: str, *, digest: str, key: str) -> HandoffState | None:
+        """The handoff by which this sender made the same call before, or gave the same idempotency key."""
+        query, value = ("handoff_keyed", key) if key else ("handoff_twin", digest)
+        row = self.conn.execute(QUERIES[query], (sender, value)).fetchone()
+        return handoff_from(row) if row else None
+
+    def signals(self) -> dict[str, Any]:
+        """How handing over goes, in all scopes: for the operator."""
+        found = dict(self.conn.execute(QUERIES["handoff_signals"], {"now": self.now}).fetchone())
+        for name in ("type", "stage"):
+            rows = self.conn.execute(QUERIES[f"handoffs_by_{name}"]).fetchall()
+            found[f"by_{name}"] = {row["name"]: row["many"] for row in rows}
+        return found
+
+    def of_box(self, scope: str, principal: str, box: str, *, done: bool) -> list[HandoffState]:
+        """What one principal is to have (`in`), sent (`out`), or may have as a dead letter; oldest first.
+
+        `done` has those as well that are over.
+        """
+        values = {"scope": scope, "principal": principal, "done": done}
+        return [handoff_from(row) for row in self.conn.execute(QUERIES[f"handoffs_{box}"], values)]
+
+    def open_in(self, scope: str, *, task: str = "") -> list[HandoffState]:
+        """What is neither done nor given up in a scope, or in one task of it, oldest first."""
+        values = {"scope": scope, "task": task}
+        return [handoff_from(row) for row in self.conn.execute(QUERIES["handoffs_open"], values)]
+
+    def before(self, scope: str, task: str, seq: int) -> HandoffState | None:
+        """The handoff of a task before position `seq`."""
+        row = self.conn.execute(QUERIES["handoff_before"], (scope, task, seq)).fetchone()
+        return handoff_from(row) if row else None
+
+    def held(self, scope: str, task: str, principal: str) -> HandoffState | None:
+        """The handoff of a task, no report, that this principal took on last."""
+        row = self.conn.execute(QUERIES["handoff_held"], (scope, task, principal)).fetchone()
+        return handoff_from(row) if row else None
+
+    def lease(self, handoff: str, *, token: int, until: int) -> None:
+        self.conn.execute(QUERIES["lease_handoff"], (handoff, token, until))
+
+
+class ReceiptTables:
+    """Receipts, answers and contracts inside one transaction."""
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self.conn = conn
+
+    def receipt(self, receipt: str) -> ReceiptState | None:
+        row = self.conn.execute(QUERIES["receipt"], (receipt,)).fetchone()
+        return receipt_from(row) if row else None
+
+    def receipts(self, handoff: str) -> list[ReceiptState]:
+        """All receipts of a handoff, oldest first."""
+        return [receipt_from(row) for row in self.conn.execute(QUERIES["receipts"], (handoff,))]
+
+    def answers(self, handoff: str) -> list[Answered]:
+        """All that was answered to a handoff, and decided of it, oldest first."""
+        return [_answered_from(row) for row in self.conn.execute(QUERIES["answers"], (handoff,))]
+
+    def answered(self, handoff: str, digest: str) -> Answered | None:
+        """The answer that the same call gave before."""
+        row = self.conn.execute(QUERIES["answered"], (handoff, digest)).fetchone()
+        return _answered_from(row) if row else None
+
+    def contracts(self) -> list[ContractState]:
+        return [contract_from(row) for row in self.conn.execute(QUERIES["contracts"])]
+
+    def checkpoint(self, scope: str, task: str, author: str) -> str:
+        """The newest checkpoint that stands of a task, by this author; "" where there is none."""
+        row = self.conn.execute(QUERIES["newest_checkpoint"], (scope, task, author)).fetchone()
+        return row["id"] if row else ""
+
+    def conditions(self, seq: int) -> list[str]:
+        """The records that the one at this position names as its conditions."""
+        return [row["target"] for row in self.conn.execute(QUERIES["conditions_of"], (seq,))]
+
+
+def _answered_from(row: sqlite3.Row) -> Answered:
+    return Answered(
+        seq=row["seq"],
+        author=row["author"],
+        action=member(HandoffAction, row["action"], HandoffAction.CANCEL),
+        lease=row["lease"],
+        receipt=row["receipt"],
+        outputs=tuple(json.loads(row["outputs"])),
+        acknowledged=tuple(json.loads(row["acknowledged"])),
+    )
+
+
+def apply_handoff(conn: sqlite3.Connection, change: HandoffChange) -> None:
+    """Carry one change of a handoff or contract out."""
+    match change:
+        case PutHandoff(h, key, carried):
+            _put(conn, h, key)
+            conn.executemany(QUERIES["put_carried"], [(h.seq, part, record) for part, record in carried])
+        case PutReceipt(r):
+            told = (json.dumps(r.verified), json.dumps(r.problems))
+            conn.execute(QUERIES["put_receipt"], (r.seq, r.id, r.handoff, r.author, r.launch, r.token, *told))
+        case MoveHandoff(h, author, action, digest, receipt, outputs, acknowledged):
+            moved: tuple[Any, ...] = (h.stage, h.moved, h.token, h.attempts, h.holder, h.holder_launch)
+            conn.execute(QUERIES["move_handoff"], (*moved, h.question, h.reason, h.decided, h.id))
+            told = (json.dumps(outputs), json.dumps(acknowledged))
+            conn.execute(QUERIES["put_answer"], (h.moved, h.id, author, action, h.token, digest, receipt, *told))
+        case PutContract(c):
+            conn.execute(QUERIES["put_contract"], (c.name, c.seq, c.owner, c.form))
+        case DeprecateContract(contract, seq, successor):
+            conn.execute(QUERIES["deprecate_contract"], (seq, successor, contract))
+        case _:
+            assert_never(change)
+
+
+def _put(conn: sqlite3.Connection, h: HandoffState, key: str) -> None:
+    place = (h.seq, h.id, h.logged_at, h.scope, h.task, h.type, h.sender, h.launch, h.to, h.receiver, h.fallback)
+    bounds = (h.contract, h.deadline, h.parent, h.correlation, h.hop, h.label, h.digest, key, h.stage, h.moved)
+    conn.execute(QUERIES["put_handoff"], (*place, *bounds))
