@@ -1,7 +1,9 @@
 """Reaching across scopes: on every path, what is forbidden answers with the very bytes of what does not exist."""
 
 import json
+import time
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 import pytest
@@ -30,6 +32,12 @@ BY_RECORD: dict[str, Path] = {
     "keep": lambda m, i: m.session_end("completed", keep=[i]),
     "open": lambda m, i: m.open([i]),
     "session": lambda m, i: m.write(**FINDING, session=i),
+    "review": lambda m, i: m.review([i], "endorse"),
+    "dispute": lambda m, i: m.review([i], "dispute"),
+    "evidence of a review": lambda m, i: m.review([UNKNOWN], "endorse", evidence=[i]),
+    "retract": lambda m, i: m.retract(i, "wrong"),
+    "retract on trial": lambda m, i: m.retract(i, "leaked", dry_run=True),
+    "disclosures": lambda m, i: m.history(id=i, view="disclosures"),
 }
 BY_SESSION: dict[str, Path] = {
     "write": lambda m, i: m.write(**FINDING, session=i),
@@ -38,12 +46,7 @@ BY_SESSION: dict[str, Path] = {
     "end": lambda m, i: m.session_end("completed", session=i),
     "history": lambda m, i: m.history(of_session=i),
     "supersedes": lambda m, i: m.write(**FINDING, supersedes=i),
-    "review": lambda m, i: m.review([i], "endorse"),
-    "dispute": lambda m, i: m.review([i], "dispute"),
-    "evidence of a review": lambda m, i: m.review([UNKNOWN], "endorse", evidence=[i]),
-    "retract": lambda m, i: m.retract(i, "wrong"),
-    "retract on trial": lambda m, i: m.retract(i, "leaked", dry_run=True),
-    "disclosures": lambda m, i: m.history(id=i, view="disclosures"),
+    "disclosures": lambda m, i: m.history(of_session=i, view="disclosures"),
 }
 
 
@@ -177,3 +180,18 @@ def test_an_agent_with_a_quarantined_ref_from_its_other_scope_opens_nothing(flee
     bad = told(lambda m, i: m.open([i]), fleet.fresh("both", "one"), ref)
     assert bad == told(lambda m, i: m.open([i]), fleet.fresh("both", "one"), "r-" + "A" * len(ref[2:]))
     fleet.assert_sound()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["review", "retract", "disclosures"])
+def test_a_record_of_another_scope_takes_as_long_as_none(fleet: Fleet, insider: MemStore, path: str):
+    """Within noise: the medians of many calls, in turn, are not far apart."""
+    forbidden = fleet.fresh("insider").write("finding", SECRET, "body")["id"]
+    spent: dict[str, list[float]] = {forbidden: [], UNKNOWN: []}
+    for _ in range(60):
+        for asked, times in spent.items():
+            began = time.process_time()
+            told(BY_RECORD[path], insider, asked)
+            times.append(time.process_time() - began)
+    ratio = median(spent[forbidden]) / median(spent[UNKNOWN])
+    assert 0.5 < ratio < 2

@@ -45,9 +45,10 @@ def diamonds(rows: int) -> list[list[int]]:
 
 def reached(fleet: Fleet, sources: list[list[int]]) -> tuple[list[str], dict[str, Any], float]:
     ids = written(fleet.fresh("ada"), sources)
-    began = time.perf_counter()
+    # Of the processor, not of the wall: other tests run beside this one.
+    began = time.process_time()
     answer = fleet.fresh("person").retract(ids[0], "poisoned")
-    return ids, answer, time.perf_counter() - began
+    return ids, answer, time.process_time() - began
 
 
 @pytest.mark.parametrize("sources", [chain(300), fan(300), diamonds(150)], ids=["chain", "fan", "diamonds"])
