@@ -81,7 +81,7 @@ class HandoffTables:
         return [handoff_from(row) for row in self.conn.execute(QUERIES["handoffs_open"], values)]
 
     def before(self, handoff: HandoffState) -> HandoffState | None:
-        """The handoff of the same task before this one, attributed or of a label no lower: the outside hides nothing."""
+        """The task's handoff before this one, attributed or of a label no lower: the outside hides nothing."""
         values = (handoff.scope, handoff.task, handoff.seq, min(handoff.label, Label.ATTRIBUTED))
         row = self.conn.execute(QUERIES["handoff_before"], values).fetchone()
         return handoff_from(row) if row else None
