@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bench import floors
 from bench.figures import Bench, Bound, Row, Skipped, taken
+from bench.handing import brief, handoffs, inbox
 from bench.loads import LEAD, READER, SCOPE, SCOUT, WORKER, Loaded
 from bench.quality import quality
 from bench.retrieval import chroma, embedder, retrieval
@@ -335,6 +336,9 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row | Skipped]]] = {
     "verify": verify,
     "flood": flood,
     "import": importing,
+    "handoffs": handoffs,
+    "inbox": inbox,
+    "brief": brief,
     "embedder": embedder,
     "retrieval": retrieval,
     "chroma": chroma,

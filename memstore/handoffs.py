@@ -18,10 +18,10 @@ from memstore.core.labels import Label, Status
 from memstore.core.offers import HandoffAction, HandoffAnswered, HandoffReceived, HandoffType
 from memstore.core.policy import Denied as NotAllowed
 from memstore.core.state import HandoffState, HandoffStatus, ReceiptState
-from memstore.core.statements import Kind, Verification
+from memstore.core.statements import GrantRevoked, Kind, Verification
 from memstore.errors import Conflict, Denied, InternalError, InvalidInput, NotFound
 from memstore.handoff_ports import Answered
-from memstore.inspecting import PARTS, Inspection, inspect, rules_of
+from memstore.inspecting import PARTS, Inspection, inspect, offered, rules_of
 from memstore.offering import said_as
 from memstore.ports import Store, Unit
 from memstore.recording import known_records
@@ -164,6 +164,9 @@ def respond(
         fields, note = _checked(unit, key, caller, handoff, request, action)
         told = {"handoff": handoff.id, "action": action, "digest": digest, **fields}
         append(unit, key, caller.author, HandoffAnswered, told)
+        grant = offered(unit, handoff)[0].grant if action is HandoffAction.CANCEL else ""
+        if grant:
+            append(unit, key, caller.author, GrantRevoked, {"grant": grant})
         if action is HandoffAction.ACCEPT:
             note = _taken(unit, key, caller, handoff, note, lease_seconds)
         return _answer(unit, handoff.id, note)

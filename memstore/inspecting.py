@@ -191,18 +191,24 @@ def _violations(unit: Unit, statement: HandoffOffered, served: dict[str, Served]
 
 
 def _delta(unit: Unit, handoff: HandoffState, statement: HandoffOffered) -> Delta:
-    """What the task's previous handoff carried and this one does not, and the other way round."""
-    previous = unit.handoffs.before(handoff.scope, handoff.task, handoff.seq) if handoff.task else None
-    if previous is None:
+    """What this handoff does not carry on, and what it adds: beside the task's previous one, and the one worked under.
+
+    Both, so that a handoff slipped in between hides nothing.
+    """
+    previous = unit.handoffs.before(handoff) if handoff.task else None
+    parent = unit.view.handoff(handoff.parent) if handoff.parent else None
+    earlier = {one.id: one for one in (previous, parent) if one is not None}
+    if not earlier:
         return Delta()
-    before, _ = offered(unit, previous)
-    parts = {part: (tuple(_ids(before, part)), tuple(_ids(statement, part))) for part in CARRIED}
-    old = {record for carried, _ in parts.values() for record in carried}
-    new = {record for _, carried in parts.values() for record in carried}
+    before = [offered(unit, one)[0] for one in earlier.values()]
+    carried = {part: dict.fromkeys(record for one in before for record in _ids(one, part)) for part in CARRIED}
+    parts = {part: (tuple(carried[part]), tuple(_ids(statement, part))) for part in CARRIED}
+    old = {record for were, _ in parts.values() for record in were}
+    new = {record for _, now in parts.values() for record in now}
     settled = frozenset(record for record in old if _is_settled(unit, record))
     return delta_of(
-        Carried(**{part: carried for part, (carried, _) in parts.items()}),
-        Carried(**{part: carried for part, (_, carried) in parts.items()}),
+        Carried(**{part: were for part, (were, _) in parts.items()}),
+        Carried(**{part: now for part, (_, now) in parts.items()}),
         settled=settled,
         words={record: _words(unit, record, handoff.scope) for record in old | new} if old != new else {},
     )

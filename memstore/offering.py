@@ -259,6 +259,13 @@ def _grant(
     """A fresh context for the receiver, no wider than the giver's, where one was asked for (T3)."""
     if not (request.fresh or request.grant_scopes or request.grant_ttl_seconds):
         return {}
+    if request.gate:
+        # The context would be there before the person had said yes.
+        raise InvalidInput(
+            "A handoff with a gate gives no context",
+            code="gated_grant",
+            next_call="Have it approved first, then: memstore agent grant.",
+        )
     given = give_in(
         unit,
         key,

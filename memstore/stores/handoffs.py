@@ -80,9 +80,10 @@ class HandoffTables:
         values = {"scope": scope, "task": task}
         return [handoff_from(row) for row in self.conn.execute(QUERIES["handoffs_open"], values)]
 
-    def before(self, scope: str, task: str, seq: int) -> HandoffState | None:
-        """The handoff of a task before position `seq`."""
-        row = self.conn.execute(QUERIES["handoff_before"], (scope, task, seq)).fetchone()
+    def before(self, handoff: HandoffState) -> HandoffState | None:
+        """The task's handoff before this one, attributed or of a label no lower: the outside hides nothing."""
+        values = (handoff.scope, handoff.task, handoff.seq, min(handoff.label, Label.ATTRIBUTED))
+        row = self.conn.execute(QUERIES["handoff_before"], values).fetchone()
         return handoff_from(row) if row else None
 
     def held(self, scope: str, task: str, principal: str) -> HandoffState | None:

@@ -662,7 +662,7 @@ ORDER BY h.seq;
 
 -- name: handoff_before
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
-WHERE h.scope = ? AND h.task = ? AND h.seq < ? ORDER BY h.seq DESC LIMIT 1;
+WHERE h.scope = ? AND h.task = ? AND h.seq < ? AND h.label >= ? ORDER BY h.seq DESC LIMIT 1;
 
 -- name: handoff_held
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token

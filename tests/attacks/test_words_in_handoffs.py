@@ -82,6 +82,24 @@ def test_a_task_named_by_a_tainted_context_is_not_told(fleet: Fleet, ada: MemSto
     assert not leaked(WORDS, ben.handoff_inbox(), ben.handoff_receive(handoff), ben.handoff_item(handoff))
 
 
+def test_a_handoff_slipped_in_between_hides_nothing(fleet: Fleet, lead: MemStore, ada: MemStore, ben: MemStore):
+    """The last handoff of a task is what a new one is compared with; so is the one that its sender works under."""
+    ada.session_start("t")
+    ben.session_start("t")
+    taken(ben, offered(ada, constraints=["No downtime"])["handoff"])
+    fleet.agent("cy", under="lead")
+    output = ada.write("finding", "Found", "it", verification="verified", evidence=["log"])["id"]
+    for outside in (True, False):
+        cy = fleet.fresh("cy")
+        cy.session_start("t")
+        if outside:
+            cy.observe("https://a.example/", WORDS)
+        cy.handoff_offer("ada", "transfer", outputs=[output], questions=["none"], idempotency_key=str(outside))
+    sent = ben.handoff_offer("lead", "transfer", outputs=[output], questions=["none"])
+    assert codes(sent) == ["dropped_constraint"]
+    fleet.assert_sound()
+
+
 def test_receiving_is_a_disclosure_and_lowers_the_mark(fleet: Fleet, lead: MemStore, ada: MemStore):
     output = ada.write("finding", "Found", "it", verification="verified", evidence=["log"])["id"]
     told = {"questions": ["none"], "caveats": ["Seen once"], "rejected": ["none"]}

@@ -446,6 +446,11 @@ def test_a_delegation_may_give_a_fresh_context(fleet: Fleet, lead: MemStore, ada
     assert (grant["principal"], grant["scopes"], grant["state"]) == ("ada", ["main"], "open")
     error = refused(delegated, lead, intent, grant_scopes=["other"])
     assert error.code == "denied"
+    assert refused(delegated, lead, intent, fresh=True, gate="May it?").code == "gated_grant"
+    lead.handoff_respond(handoff, "cancel")
+    [grant] = [item for item in _grants(fleet) if item["grant"] == found["named"]["grant"]]
+    assert grant["state"] == "revoked"
+    fleet.assert_sound()
 
 
 def _grants(fleet: Fleet) -> list[dict[str, Any]]:
