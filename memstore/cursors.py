@@ -1,8 +1,8 @@
 """Cursors: which section of which query, and what of it was served already.
 
-A cursor names served records by a part of their id's hash, so it survives writes: nothing is served twice, and nothing that
-holds a word of the query is passed over (of what is only near it, the nearest are offered, whichever those are by then). It
-holds no log position, so nothing below a tier can show in it (T10). It grants nothing.
+A cursor names served records by a part of their id's hash, so it survives writes: nothing is served twice, and nothing
+that holds a word of the query is passed over. Of what is only near it, the nearest are offered, whichever those are by
+then. It holds no log position, so nothing below a tier can show in it (T10). It grants nothing.
 """
 
 from __future__ import annotations
