@@ -1,34 +1,41 @@
 """Who was shown what: the disclosures of a session's context, and the readers of a record (DESIGN 3.1, 7).
 
 Closed values and ids alone, so that looking lowers nothing. What was withheld is told as far as the store knows it: the
-records of the session's task that stand in quarantine and that its context was not shown.
+records of the session's task that stand in quarantine and that its context was not shown, however many there are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from memstore.answers import Page
 from memstore.core.contexts import Extent
 from memstore.core.labels import Label
-from memstore.core.state import RecordState, SessionState
+from memstore.core.state import RecordState
 from memstore.errors import InvalidInput
 from memstore.ports import Disclosed, Unit
 from memstore.render import timestamp
 from memstore.requests import HistoryRequest
 from memstore.serving import Caller, resolve
 
-MOST_WITHHELD = 200
+MOST_LISTED = 1_000_000
+
+# One event, once it is asked for; None where it turns out to be none.
+Candidate = Callable[[], dict[str, Any] | None]
 
 
 def disclosures(
     unit: Unit, caller: Caller, request: HistoryRequest, page: Page, after: int
 ) -> tuple[list[dict[str, Any]], int | None]:
     """Events from number `after` on, as many as the page holds, and the number to go on from, if any are left."""
-    events = _withheld_and_shown(unit, caller, request)
+    # The number is that of the candidate, and only what a page may hold is looked at: a walk costs the same at its end.
+    candidates = _withheld_and_shown(unit, caller, request)
     taken: list[dict[str, Any]] = []
-    for number, event in enumerate(events):
-        if number <= after:
+    for number in range(after + 1, len(candidates)):
+        event = candidates[number]()
+        if event is None:
             continue
         if len(taken) == request.limit or (taken and not page.budget.take(event)):
             return taken, number - 1
@@ -36,12 +43,13 @@ def disclosures(
     return taken, None
 
 
-def _withheld_and_shown(unit: Unit, caller: Caller, request: HistoryRequest) -> list[dict[str, Any]]:
+def _withheld_and_shown(unit: Unit, caller: Caller, request: HistoryRequest) -> list[Candidate]:
+    """What the view is made of, in order, each yet to be looked at: what is not withheld comes to nothing."""
     if request.id:
         record = unit.view.record(resolve(unit, caller, request.id))
         if record is None or record.scope != caller.scope:
             return []
-        return [_event(shown) for shown in unit.reviews.readers(record.seq)]
+        return [partial(_event, shown) for shown in unit.reviews.readers(record.seq)]
     if not request.of_session:
         raise InvalidInput(
             "The view disclosures is of a record or of a session",
@@ -52,7 +60,10 @@ def _withheld_and_shown(unit: Unit, caller: Caller, request: HistoryRequest) -> 
     if session is None or session.scope != caller.scope:
         return []
     shown = unit.reviews.shown_in(session.launch)
-    return [_event(one) for one in shown] + _withheld(unit, session, {one.record for one in shown})
+    told: list[Candidate] = [partial(_event, one) for one in shown]
+    seen = {one.record for one in shown}
+    found = unit.reviews.of_task(session.scope, session.task, MOST_LISTED)
+    return told + [partial(_withheld, unit, record) for record in found if record not in seen]
 
 
 def _event(shown: Disclosed) -> dict[str, Any]:
@@ -69,21 +80,20 @@ def _event(shown: Disclosed) -> dict[str, Any]:
     }
 
 
-def _withheld(unit: Unit, session: SessionState, shown: set[str]) -> list[dict[str, Any]]:
-    found = [unit.view.record(record) for record in unit.reviews.of_task(session.scope, session.task, MOST_WITHHELD)]
-    return [
-        {
-            "seq": state.seq,
-            "at": timestamp(state.logged_at),
-            "event": "withheld",
-            "id": state.id,
-            "author": state.author,
-            "label": str(state.label),
-            "reasons": reasons,
-        }
-        for state in found
-        if state is not None and state.id not in shown and (reasons := _reasons(state, unit.now))
-    ]
+def _withheld(unit: Unit, record: str) -> dict[str, Any] | None:
+    state = unit.view.record(record)
+    reasons = _reasons(state, unit.now) if state is not None else []
+    if state is None or not reasons:
+        return None
+    return {
+        "seq": state.seq,
+        "at": timestamp(state.logged_at),
+        "event": "withheld",
+        "id": state.id,
+        "author": state.author,
+        "label": str(state.label),
+        "reasons": reasons,
+    }
 
 
 def _reasons(state: RecordState, now: int) -> list[str]:

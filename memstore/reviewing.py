@@ -126,7 +126,7 @@ def needs(unit: Unit, state: RecordState) -> list[str]:
     if state.label is Label.TRUSTED and not state.suspect:
         return []
     people = ["human", "checker"]
-    if state.suspect or not state.admitted:
+    if state.label < Label.ATTRIBUTED or state.suspect or not state.admitted:
         has_lead = any(
             one.role is Role.LEAD and not one.open_world and above(unit.view, one.name, state.author)
             for one in unit.registry.principals()

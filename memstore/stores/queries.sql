@@ -240,8 +240,15 @@ UPDATE records SET superseded_by = :by WHERE id = :record AND superseded_by IS N
 UPDATE records SET answered_by = :by WHERE id = :record AND answered_by IS NOT :by;
 
 -- name: rivals
-SELECT l.target AS id FROM links l WHERE l.record = :seq AND l.how = 'supersedes'
-UNION SELECT r.id FROM links l JOIN records r ON r.seq = l.record WHERE l.target = :id AND l.how = 'supersedes';
+SELECT r.id FROM records o CROSS JOIN links l ON l.record = o.seq AND l.how = 'supersedes'
+CROSS JOIN records r ON r.id = l.target
+WHERE o.seq = :seq AND r.scope = o.scope AND r.label >= o.label AND r.erased = 0 AND r.retracted = '' AND r.revoked = 0
+    AND r.suspect = 0 AND r.superseded_by IS NULL
+UNION
+SELECT r.id FROM records o CROSS JOIN links l ON l.target = :id AND l.how = 'supersedes'
+CROSS JOIN records r ON r.seq = l.record
+WHERE o.seq = :seq AND r.scope = o.scope AND r.label >= o.label AND r.erased = 0 AND r.retracted = '' AND r.revoked = 0
+    AND r.suspect = 0 AND r.superseded_by IS NULL;
 
 -- name: disputes
 SELECT max(v.label) AS label FROM reviews v WHERE v.record = ? AND v.void = 0 AND v.stance = 'dispute' AND NOT EXISTS (
@@ -578,16 +585,23 @@ FROM contexts c JOIN disclosures d ON d.context = c.no LEFT JOIN records r ON r.
 WHERE c.launch = ? ORDER BY d.n;
 
 -- name: of_task
-SELECT id FROM records WHERE scope = ? AND task = ? AND erased = 0 ORDER BY seq DESC LIMIT ?;
+SELECT id FROM records WHERE scope = ? AND task = ? AND erased = 0 AND (label < 2 OR revoked = 1 OR suspect = 1
+    OR retracted <> '' OR superseded_by IS NOT NULL OR expires_at IS NOT NULL OR kind = 'hypothesis')
+ORDER BY seq LIMIT ?;
 
 -- name: waiting
-SELECT r.id FROM records r WHERE :scope IN ('', r.scope) AND r.erased = 0 AND r.retracted = '' AND r.revoked = 0
-    AND r.superseded_by IS NULL AND r.kind NOT IN ('hypothesis', 'tool_result', 'external')
-    AND (r.expires_at IS NULL OR r.expires_at > :now)
-    AND (r.suspect = 1 OR (r.label IN (1, 2) AND NOT EXISTS (
-        SELECT 1 FROM reviews v WHERE v.record = r.id AND v.void = 0 AND v.carry IN ('person', 'checker', 'lead')
-            AND NOT (v.carry = 'lead' AND r.admitted = 1 AND v.stance = 'endorse'))))
-ORDER BY r.seq DESC LIMIT :most;
+SELECT id FROM (
+    SELECT r.id, r.seq, r.label, row_number() OVER (PARTITION BY r.label, r.author ORDER BY r.seq) AS turn
+    FROM records r WHERE :scope IN ('', r.scope) AND r.erased = 0 AND r.retracted = '' AND r.revoked = 0
+        AND r.superseded_by IS NULL AND r.kind NOT IN ('hypothesis', 'tool_result', 'external')
+        AND (r.expires_at IS NULL OR r.expires_at > :now)
+        AND (r.suspect = 1 OR (r.label IN (1, 2) AND NOT EXISTS (
+            SELECT 1 FROM reviews v WHERE v.record = r.id AND v.void = 0 AND v.carry IN ('person', 'checker', 'lead')
+                AND (v.stance = 'dispute' OR (v.carry <> 'lead' AND v.seq > r.fell_at))
+                AND NOT EXISTS (SELECT 1 FROM reviews w
+                    WHERE w.record = v.record AND w.author = v.author AND w.void = 0 AND w.seq > v.seq))))
+)
+ORDER BY label DESC, (turn - 1) / 3, seq LIMIT :most;
 
 -- name: handoff
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token WHERE h.id = ?;

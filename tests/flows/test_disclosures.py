@@ -77,3 +77,25 @@ def test_reviews_and_retractions_stand_in_the_timeline(fleet: Fleet, ada: MemSto
         ("recorded", "ada"), ("reviewed", "lead"), ("retracted", "lead"),
     ]  # fmt: skip
     assert (events[1]["verdict"], events[1]["method"], events[2]["reason"]) == ("dispute", "tested", "wrong")
+
+
+def test_what_was_withheld_is_found_behind_however_many_others(fleet: Fleet, ada: MemStore, ben: MemStore):
+    session = ben.session_start("work")["session"]
+    page = ada.observe_for("work", source="https://a.example/", content=SECRET)["id"]
+    for number in range(230):
+        fleet.fresh("lead").write_for("work", kind="finding", title=f"Note {number}", body="x")
+    answer = fleet.fresh("lead").history(of_session=session, view="disclosures")
+    assert [(event["event"], event["id"]) for event in answer["events"]] == [("withheld", page)]
+
+
+def test_a_flood_of_withheld_records_is_walked_in_pages(fleet: Fleet, ada: MemStore, ben: MemStore):
+    session = ben.session_start("work")["session"]
+    pages = [ada.observe_for("work", source="https://a.example/", content=f"{n}")["id"] for n in range(210)]
+    reader, found, cursor = fleet.fresh("lead"), [], ""
+    while True:
+        answer = reader.history(of_session=session, view="disclosures", limit=50, cursor=cursor)
+        found += [event["id"] for event in answer["events"]]
+        cursor = answer["next_cursor"]
+        if not cursor:
+            break
+    assert found == pages
