@@ -21,17 +21,22 @@ REF_SECONDS = 3600
 
 @dataclass(slots=True)
 class Page:
-    """An answer in the making: the tokens left, and what it will have shown."""
+    """An answer in the making: the tokens left, what it will have shown, and the lowest label of words of no record."""
 
     budget: Budget
     shown: list[Shown] = field(default_factory=list)
+    told: Label = Label.TRUSTED
 
     def show(self, served: Served, extent: Extent) -> None:
         self.shown.append(Shown(served, extent))
 
+    def tell(self, label: Label) -> None:
+        """Words stand in the answer that are of no record: a session's task."""
+        self.told = min(self.told, label)
+
     @property
     def lowest(self) -> Label:
-        return lowest_of(self.shown)
+        return min(lowest_of(self.shown), self.told)
 
 
 def lowest_of(shown: list[Shown]) -> Label:
@@ -62,7 +67,7 @@ class Giver:
             if self.page.budget.take(item):
                 self.page.show(served, Extent.FULL if tried == "full" else Extent.CONCISE)
                 return item
-        item = {**listing(served, self.unit.now, found.rank), "title": served.content.title, "cut": cut(served)}
+        item = {**listing(served, self.unit.now, found.rank), "title": served.title, "cut": cut(served)}
         if first and self.page.budget.take(item):
             self.page.show(served, Extent.CONCISE)
             return item

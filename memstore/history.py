@@ -11,7 +11,7 @@ from typing import Any, assert_never
 from memstore.answers import Page
 from memstore.core.contexts import Extent
 from memstore.core.entries import Logged
-from memstore.core.labels import SignatureState
+from memstore.core.labels import Label, SignatureState
 from memstore.core.offers import HandoffAnswered, HandoffDecided, HandoffOffered, HandoffReceived
 from memstore.core.statements import (
     Recorded,
@@ -19,6 +19,7 @@ from memstore.core.statements import (
     Reviewed,
     SessionEnded,
     SessionStarted,
+    Statement,
     parse_statement,
     short_id,
 )
@@ -100,20 +101,22 @@ def _events(
     )
     events: list[dict[str, Any]] = []
     for seq in positions:
-        event, served = _event(unit, caller, seq)
+        event, served, told = _event(unit, caller, seq)
         if len(events) == request.limit or (events and not page.budget.take(event)):
             return events, int(events[-1]["seq"])
         if not events and not page.budget.take(event):
             # One event a page at least, or a walk would end here.
-            event, served = {name: event[name] for name in ("seq", "event", "id") if name in event}, None
+            event = {name: event[name] for name in ("seq", "event", "id") if name in event}
+            served, told = None, Label.TRUSTED
         if served is not None:
             page.show(served, Extent.CONCISE)
+        page.tell(told)
         events.append(event)
     return events, None
 
 
-def _event(unit: Unit, caller: Caller, seq: int) -> tuple[dict[str, Any], Served | None]:
-    """One event, and the record whose title it shows, if it shows one."""
+def _event(unit: Unit, caller: Caller, seq: int) -> tuple[dict[str, Any], Served | None, Label]:
+    """One event, the record whose title it shows, if it shows one, and the label of what else is told in it."""
     logged = unit.log.entry(seq)
     if logged is None:
         raise InternalError("The log has a gap", code="damaged", next_call="Run log verify.")
@@ -121,39 +124,53 @@ def _event(unit: Unit, caller: Caller, seq: int) -> tuple[dict[str, Any], Served
     event: dict[str, Any] = {"seq": seq, "at": timestamp(logged.entry.logged_at), "author": statement.author}
     match statement:
         case SessionStarted():
-            told = {"task": statement.task} if _may_be_told(unit, caller, logged, statement) else {}
-            return {**event, "event": "session_started", **told}, None
-        case SessionEnded():
-            return {**event, "event": "session_ended", "id": statement.session, "outcome": str(statement.outcome)}, None
+            event["event"] = "session_started"
+            if not _may_be_told(unit, caller, logged, statement):
+                return event, None, Label.TRUSTED
+            return {**event, "task": statement.task}, None, logged.entry.verdict.label
         case Recorded():
-            return _recorded(unit, caller, seq, event)
+            return *_recorded(unit, caller, seq, event), Label.TRUSTED
+        case _:
+            return _act(event, statement, logged.entry.digest), None, Label.TRUSTED
+
+
+def _act(event: dict[str, Any], statement: Statement, digest: bytes) -> dict[str, Any]:
+    """The event of an act in closed values: nothing in it is of an agent's phrasing."""
+    match statement:
+        case SessionEnded():
+            return {**event, "event": "session_ended", "id": statement.session, "outcome": str(statement.outcome)}
         case Reviewed():
             told = {"id": statement.record, "verdict": str(statement.verdict), "method": str(statement.method)}
-            return {**event, "event": "reviewed", **told}, None
+            return {**event, "event": "reviewed", **told}
         case Retracted():
             told = {"id": statement.record, "reason": str(statement.reason), "replacement": statement.replacement}
-            return {**event, "event": "retracted", **told}, None
+            return {**event, "event": "retracted", **told}
         case HandoffOffered():
-            told = {"id": short_id("h-", logged.entry.digest), "type": str(statement.type), "to": statement.receiver}
-            return {**event, "event": "handoff_offered", **told, "hop": statement.hop}, None
+            told = {"id": short_id("h-", digest), "type": str(statement.type), "to": statement.receiver}
+            return {**event, "event": "handoff_offered", **told, "hop": statement.hop}
         case HandoffReceived():
-            return {**event, "event": "handoff_received", "id": statement.handoff, "problems": statement.problems}, None
+            return {**event, "event": "handoff_received", "id": statement.handoff, "problems": statement.problems}
         case HandoffAnswered():
             event |= {"event": "handoff_answered", "id": statement.handoff, "action": str(statement.action)}
-            return {**event, "outputs": statement.outputs}, None
+            return {**event, "outputs": statement.outputs}
         case HandoffDecided():
             told = {"id": statement.handoff, "action": "approve" if statement.approved else "deny"}
-            return {**event, "event": "handoff_answered", **told}, None
+            return {**event, "event": "handoff_answered", **told}
         case _:
-            return {**event, "event": statement.noun}, None
+            return {**event, "event": statement.noun}
 
 
 def _may_be_told(unit: Unit, caller: Caller, logged: Logged, statement: SessionStarted) -> bool:
-    """Whether reading a session's task lowers nothing: an agent phrased it, perhaps as the outside said (T11)."""
+    """Whether reading a session's task lowers nothing: an agent phrased it, perhaps as the outside said (T11).
+
+    Where something that its context was shown has fallen since, the label that it was logged with says too much.
+    """
     key = unit.registry.key(logged.entry.keyid)
     signed = signature_state(unit, logged, statement.author) is SignatureState.VALID
     stands = signed and key is not None and key.stands_at(logged.entry.seq)
-    return stands and logged.entry.verdict.label >= readable(unit, caller)
+    context = unit.view.context(statement.launch)
+    fell = context is not None and context.mark.fell_at > logged.entry.seq
+    return stands and not fell and logged.entry.verdict.label >= readable(unit, caller)
 
 
 def _recorded(unit: Unit, caller: Caller, seq: int, event: dict[str, Any]) -> tuple[dict[str, Any], Served | None]:
@@ -171,4 +188,4 @@ def _recorded(unit: Unit, caller: Caller, seq: int, event: dict[str, Any]) -> tu
         "flags": list(served.flags),
     }
     telling = not served.reasons and served.label >= readable(unit, caller)
-    return ({**event, "task": state.task, "title": served.content.title}, served) if telling else (event, None)
+    return ({**event, "task": served.task, "title": served.title}, served) if telling else (event, None)

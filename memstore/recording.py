@@ -13,7 +13,7 @@ from typing import Any
 
 from memstore.core.contexts import Disclosure, Extent
 from memstore.core.fold import judge_entry
-from memstore.core.labels import Label, SignatureState, Status, Verdict
+from memstore.core.labels import Label, Mark, SignatureState, Status, Verdict
 from memstore.core.policy import Tool, is_outside, kind_bound
 from memstore.core.records import MAX_DATA_BYTES, Content, check_kind, ids_among, origin_of
 from memstore.core.state import RecordState, SessionState
@@ -126,15 +126,25 @@ def current_session(unit: Unit, caller: Caller, asked: str) -> SessionState | No
         raise NotFound("`session` names no session of yours", code="unknown_id", next_call="Call session_start.")
     if found.ended:
         raise _session_over()
-    started_in = unit.view.context(found.launch)
-    if found.launch != caller.launch and started_in is not None and started_in.mark.label < Label.ATTRIBUTED:
+    if found.launch != caller.launch and _is_lower(unit, caller, found.launch):
         # Its task is that context's free text, and would stand in what is written here (T11).
         raise Conflict(
-            "The session is of a context that has read outside content",
+            "The session is of a context that has read what stands lower than what this one has read",
             code="tainted_session",
             next_call="Call session_start for one of this context.",
         )
     return found
+
+
+def _is_lower(unit: Unit, caller: Caller, launch: str) -> bool:
+    """Whether what another context of the caller phrases would be worth less than what this one does."""
+    there, here = unit.view.context(launch), unit.view.context(caller.launch)
+    if there is None or not caller.principal.has_mark:
+        return False
+    mark = here.mark if here is not None else Mark()
+    if there.mark.admitted and not mark.admitted:
+        return True
+    return there.mark.label < max(Label.ATTRIBUTED, min(mark.label, caller.principal.ceiling))
 
 
 def _session_over() -> Conflict:
@@ -395,7 +405,7 @@ def _observation_note(state: RecordState, tool: Tool | None, note: str, *, asked
     if state.kind is Kind.TOOL_RESULT and tool is None:
         return (
             "The tool is not registered, so its result is tainted; the operator registers tools: memstore tool add. "
-            "If it brings text from outside, observe that by its URI."
+            "Your mark stays as it is, whatever it said: if it brings text from outside, observe that by its URI."
         )
     if tool is not None and tool.max_ttl_seconds and asked > tool.max_ttl_seconds:
         note = f"ttl_seconds is cut to {tool.max_ttl_seconds}, the most for this tool. {note}".strip()

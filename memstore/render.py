@@ -99,7 +99,7 @@ def hit(served: Served, detail: str, now: int, found: Found = LISTED) -> dict[st
     """
     if detail == "ids":
         return listing(served, now, found.rank)
-    content = served.content
+    content, raised = served.content, served.is_raised
     words: dict[str, Any] = {
         "rationale": content.rationale,
         "caveats": content.caveats,
@@ -109,7 +109,7 @@ def hit(served: Served, detail: str, now: int, found: Found = LISTED) -> dict[st
         "alternatives": content.alternatives,
         "derived_from": list(served.statement.derived_from) if served.statement else [],
         "data": content.data,
-        "key": content.key,
+        "key": "" if raised else content.key,
     }
     body = content.body
     if detail == "concise":
@@ -119,10 +119,11 @@ def hit(served: Served, detail: str, now: int, found: Found = LISTED) -> dict[st
     if served.revisit:
         words["revisit"] = revisited(served)
     if served.state.kind in OBSERVED:
-        words |= {"source": content.source, "args": content.args, "expires_at": timestamp(served.state.expires_at)}
+        called = {"source": "", "args": {}} if raised else {"source": content.source, "args": content.args}
+        words |= called | {"expires_at": timestamp(served.state.expires_at)}
     head = listing(served, now, found.rank)
-    named = {"id": head.pop("id"), "kind": head.pop("kind"), "title": content.title, "body": body}
-    return {**named, **words, **head, "task": served.state.task}
+    named = {"id": head.pop("id"), "kind": head.pop("kind"), "title": served.title, "body": body}
+    return {**named, **words, **head, "task": served.task}
 
 
 def revisited(served: Served) -> list[dict[str, str]]:

@@ -15,12 +15,13 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from memstore.core.contexts import Disclosure, Extent
-from memstore.core.labels import Label, Mark, SignatureState, Source, Status
+from memstore.core.labels import NEVER_FELL, Label, Mark, SignatureState, Source, Status
 from memstore.core.policy import Principal
 from memstore.core.records import Content
 from memstore.core.state import RecordState
 from memstore.core.statements import (
     ID_PATTERN,
+    OBSERVED,
     Kind,
     Recorded,
     Role,
@@ -82,7 +83,8 @@ _OF_STATUS = {
 class Served:
     """A record as it stands at one moment, verified; `content` counts only where `signature` is good.
 
-    `revisit` holds what it hangs on that has changed: (record id, what became of that).
+    `revisit` holds what it hangs on that has changed: (record id, what became of that); `entered` is the label that it
+    was logged with.
     """
 
     state: RecordState
@@ -94,6 +96,7 @@ class Served:
     content: Content
     digest: str
     revisit: tuple[tuple[str, str], ...] = ()
+    entered: Label = Label.UNTRUSTED
 
     @property
     def id(self) -> str:
@@ -125,6 +128,22 @@ class Served:
         return bool(self.reasons) and set(self.reasons) <= {Reason.EXPIRED, Reason.SUPERSEDED}
 
     @property
+    def is_raised(self) -> bool:
+        """Whether it stands by a review of its words alone: what its author said beside them was vouched for by nobody.
+
+        That is its task and key, and the title, source and arguments of an observation: none of it shows then (T11).
+        """
+        return self.entered < Label.ATTRIBUTED or self.state.admitted or self.state.fell_at > NEVER_FELL
+
+    @property
+    def title(self) -> str:
+        return "" if self.is_raised and self.state.kind in OBSERVED else self.content.title
+
+    @property
+    def task(self) -> str:
+        return "" if self.is_raised else self.state.task
+
+    @property
     def source(self) -> Source:
         return Source(self.id, self.label, self.status, fell_at=self.state.fell_at, admitted=self.state.admitted)
 
@@ -140,6 +159,7 @@ def look_up(unit: Unit, record: str, scope: str, *, as_of: int | None = None) ->
     if as_of is not None and state.superseded_by is not None and state.superseded_by >= as_of:
         state = replace(state, superseded_by=None)
     statement, content, signature = verified(unit, state)
+    logged = unit.log.entry(state.seq)
     author = unit.view.principal(state.author)
     revisit = revisit_causes(unit, state, statement.conditions if statement else ())
     return Served(
@@ -152,6 +172,7 @@ def look_up(unit: Unit, record: str, scope: str, *, as_of: int | None = None) ->
         content=content,
         digest=hashlib.sha256(content.words()).hexdigest(),
         revisit=revisit,
+        entered=logged.entry.verdict.label if logged else Label.UNTRUSTED,
     )
 
 
@@ -187,15 +208,9 @@ def _flags(unit: Unit, state: RecordState, author: Principal | None, *, revisit:
 
 def _is_conflicting(unit: Unit, state: RecordState) -> bool:
     """T8: whether another that would replace it, or that it would replace, stands beside it at least as high."""
+    # The query leaves out what stands lower: a flood from below must not be looked at one by one (T10).
     rivals = (unit.view.record(rival) for rival in unit.reviews.rivals(state.seq, state.id))
-    return any(
-        rival is not None
-        and rival.scope == state.scope
-        and rival.label >= state.label
-        and not rival.erased
-        and rival.status(unit.now) is Status.IN_FORCE
-        for rival in rivals
-    )
+    return any(rival is not None and rival.status(unit.now) is Status.IN_FORCE for rival in rivals)
 
 
 @dataclass(frozen=True, slots=True)

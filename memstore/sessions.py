@@ -92,7 +92,7 @@ def _store_goal(unit: Unit, key: StoreKey, caller: Caller, request: SessionStart
         return ""
     if caller.principal.role not in (Role.HUMAN, Role.LEAD):
         return "goal is not stored: a person or a lead writes the task's intent."
-    content = Content(title=snippet(request.goal.strip().split("\n")[0])[:200], body=request.goal)
+    content = Content(title=_title_of(request.goal), body=request.goal)
     fields: dict[str, Any] = {"kind": Kind.INTENT, "scope": caller.scope, "task": request.task, "session": session}
     twin = unit.contents.twin(key.fingerprint(author=caller.name, fields=fields, content=content.to_bytes()))
     standing = unit.view.record(twin)
@@ -280,7 +280,7 @@ class _Brief:
         if not self.budget.take(item):
             self.left_out += 1
             return {"id": newest.id}
-        self.shown.append(Shown(newest, Extent.FULL))
+        self.shown.append(Shown(newest, Extent.FULL if _is_all_told(newest.content) else Extent.CONCISE))
         return item
 
     def _in_flight(self, unit: Unit, task: str, session: str) -> list[dict[str, Any]]:
@@ -323,6 +323,16 @@ class _Brief:
                 if self.budget.take(item):
                     items.append(item)
         return items
+
+
+def _is_all_told(content: Content) -> bool:
+    """Whether an intent's text is all there is of it: who has read that has read it whole (T6)."""
+    return content == Content(title=_title_of(content.body), body=content.body)
+
+
+def _title_of(goal: str) -> str:
+    """The title of an intent that came as a session's goal: the beginning of its first line."""
+    return snippet(goal.strip().split("\n")[0])[:200]
 
 
 def _is_to_revisit(unit: Unit, state: RecordState) -> bool:

@@ -4,6 +4,7 @@ import pytest
 from simulator import Fleet, ids
 
 from memstore.service import MemStore
+from memstore.stores.lookups import Lookups
 
 
 @pytest.fixture
@@ -59,3 +60,14 @@ def test_a_conflict_shows_on_the_lower_of_the_two_alone(fleet: Fleet, rule: str)
     answer = fleet.fresh("worker").search("rule")
     flags = {hit["id"]: hit["flags"] for hit in answer["trusted"]["hits"] + answer["attributed"]["hits"]}
     assert flags == {rule: [], rival: ["conflicting"]}
+
+
+def test_a_flood_of_rivals_from_below_is_not_looked_at(fleet: Fleet, rule: str, monkeypatch: pytest.MonkeyPatch):
+    lead, worker = fleet.fresh("lead"), fleet.fresh("worker")
+    for number in range(30):
+        worker.write("constraint", f"Rival {number}", "holds", supersedes=rule)
+    looked_at: list[str] = []
+    looking = Lookups.record
+    monkeypatch.setattr(Lookups, "record", lambda self, asked: looked_at.append(asked) or looking(self, asked))
+    (hit,) = lead.get([rule])["records"]
+    assert (hit["flags"], set(looked_at)) == ([], {rule})
