@@ -78,9 +78,15 @@ def _withdrawn(unit: Unit, retraction: PutRetraction, content: Content | None) -
 
 
 def _stolen(unit: Unit, change: CompromiseKey, content: Content | None) -> set[int]:
+    key = unit.registry.key(change.keyid)
+    if key is not None and key.compromised is not None and key.compromised <= change.since:
+        # Said before: what followed from it follows once, for what was endorsed since stands.
+        return set()
     hit = unit.reviews.touched_by_key(change.keyid, change.since)
     unit.apply(change, content)
     touched = _settled(unit, unit.trust.reach(hit)) | set(hit)
+    # T2: a review that is void excuses no reading any more, in whichever context it was made.
+    unit.trust.remark(hit)
     _settle_claims(unit, hit)
     revoked = [state.seq for state in unit.records.at(hit) if state.revoked]
     unit.trust.flag_contingent(revoked)

@@ -7,12 +7,13 @@ in its entry has to be borne out by endorsements in the log, for the table that 
 from __future__ import annotations
 
 from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 from memstore.core.entries import Entry, Logged, leaf_of
 from memstore.core.fold import expiry_of
 from memstore.core.keys import verify_signature
-from memstore.core.labels import RESTING, Label, SignatureState
-from memstore.core.policy import Carry, KeyState
+from memstore.core.labels import RESTING, Cause, CauseCode, Label, SignatureState
+from memstore.core.policy import BELOW_TRUSTED, Carry, KeyState
 from memstore.core.records import Content, content_digest
 from memstore.core.reviews import carry_in
 from memstore.core.state import RecordState
@@ -26,10 +27,6 @@ from memstore.core.statements import (
 )
 from memstore.errors import IntegrityError
 from memstore.ports import StoredContent, Unit
-
-# How far back a label is followed from a record to what it rests on, before it counts as not borne out.
-DEEPEST = 16
-
 
 _SIGNED = ("kind", "author", "scope", "task", "session", "launch", "verification", "origin")
 
@@ -122,27 +119,72 @@ def _message(logged: Logged) -> bytes:
     return pre_authentication_encoding(logged.entry.payload_type, logged.payload)
 
 
-def is_borne_out(unit: Unit, state: RecordState, entry: Entry, depth: int = 0) -> bool:
-    """Whether reviews in the log account for a label above the one in its entry (T6)."""
-    if state.label <= entry.verdict.label:
-        return True
-    if depth > DEEPEST:
-        return False
-    if any(_endorses(unit, state, review.seq) for review in unit.reviews.standing(state.id)):
-        return True
-    # No endorsement of its own: then nothing but what it rests on held it down, and all of that has risen.
-    if any(cause.label < state.label for cause in entry.verdict.because if cause.code not in RESTING):
-        return False
-    held = [cause.id for cause in entry.verdict.because if cause.label < state.label]
-    return all(_has_risen(unit, record, state, depth) for record in held)
+def is_borne_out(unit: Unit, state: RecordState, entry: Entry) -> bool:
+    """Whether reviews in the log account for a label above the one in its entry (T6).
+
+    Either an endorsement of its own does, or only what it rests on held it down, and all of that stands high enough now
+    and is borne out itself. Each record is looked at once in a transaction: a long chain or a dense web takes as long
+    as there are records in it.
+    """
+    known = _known_in(unit)
+    walk = [(state, _grounds(unit, state, entry))]
+    while walk:
+        at, grounds = walk[-1]
+        told = [known.get((one.id, one.label)) for one in grounds or ()]
+        if grounds is None or False in told or None not in told:
+            known[at.id, at.label] = grounds is not None and all(told)
+            walk.pop()
+        else:
+            one = grounds[told.index(None)]
+            walk.append((one, _grounds(unit, one, _sound_entry(unit, one))))
+    return known[state.id, state.label]
 
 
-def _has_risen(unit: Unit, record: str, above: RecordState, depth: int) -> bool:
-    source = unit.view.record(record)
-    logged = unit.log.entry(source.seq) if source else None
-    if source is None or logged is None or leaf_of(logged.entry) != logged.leaf:
+# What is known in a transaction, as of so many changes: by record and label, whether reviews account for it.
+_known: WeakKeyDictionary[Unit, tuple[int, dict[tuple[str, Label], bool]]] = WeakKeyDictionary()
+
+
+def _known_in(unit: Unit) -> dict[tuple[str, Label], bool]:
+    changes, known = _known.get(unit, (unit.changes, {}))
+    if changes != unit.changes:
+        changes, known = unit.changes, {}
+    _known[unit] = changes, known
+    return known
+
+
+def _grounds(unit: Unit, state: RecordState, entry: Entry | None) -> list[RecordState] | None:
+    """The records whose rise accounts for this label, none where nothing has to; None where nothing accounts for it."""
+    if entry is None:
+        return None
+    if state.label <= entry.verdict.label or any(
+        _endorses(unit, state, review.seq) for review in unit.reviews.standing(state.id)
+    ):
+        return []
+    held = [cause for cause in entry.verdict.because if cause.label < state.label]
+    grounds = [_risen(unit, state, cause) for cause in held]
+    return [one for one in grounds if one] if held and all(grounds) else None
+
+
+def _risen(unit: Unit, state: RecordState, cause: Cause) -> RecordState | None:
+    """What a cause names, if that holds the record down no longer: it has risen, or counts as reviewed (T2)."""
+    source = unit.view.record(cause.id) if cause.code in RESTING else None
+    # What a record rests on is older, so that nothing accounts for itself.
+    if source is None or source.seq >= state.seq:
+        return None
+    return source if source.label >= state.label or _counts_not(unit, state, cause, source) else None
+
+
+def _counts_not(unit: Unit, state: RecordState, cause: Cause, source: RecordState) -> bool:
+    """T2: what the context had itself reviewed does not lower its mark once it comes from outside no longer."""
+    if cause.code is not CauseCode.SHOWN or not source.source(unit.now, reviewed=True).counts_not:
         return False
-    return source.label >= above.label and is_borne_out(unit, source, logged.entry, depth + 1)
+    reviews = unit.reviews.standing(source.id)
+    return any(review.launch == state.launch and review.seq < state.seq for review in reviews)
+
+
+def _sound_entry(unit: Unit, state: RecordState) -> Entry | None:
+    logged = unit.log.entry(state.seq)
+    return logged.entry if logged is not None and leaf_of(logged.entry) == logged.leaf else None
 
 
 def _endorses(unit: Unit, state: RecordState, seq: int) -> bool:
@@ -156,7 +198,7 @@ def _endorses(unit: Unit, state: RecordState, seq: int) -> bool:
     if author is None or key is None or key.principal != author.name or not key.stands_at(seq):
         return False
     carry = carry_in(unit.view, statement, author, key.keyid)
-    return carry is not Carry.NOTHING and (carry is not Carry.TYPED or state.label <= Label.ATTRIBUTED)
+    return carry is not Carry.NOTHING and (carry not in BELOW_TRUSTED or state.label <= Label.ATTRIBUTED)
 
 
 @lru_cache(maxsize=2048)

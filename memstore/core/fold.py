@@ -201,11 +201,11 @@ def mark_at(view: View, statement: Statement) -> Mark:
 
 def judge_entry(statement: Statement, signature: SignatureState, view: View) -> Verdict:
     """The label that the store gives a statement as it is logged (T1)."""
-    bounds = [author_bound(view.principal(statement.author)), signature_bound(signature)]
+    bounds = [author_bound(view.principal(statement.author)), signature_bound(signature), _grant_bound(statement, view)]
     declared: list[Source | str] = []
     own_words = True
     if isinstance(statement, Recorded):
-        bounds += [kind_bound(statement.kind, _tool(statement, view)), _grant_bound(statement, view)]
+        bounds.insert(2, kind_bound(statement.kind, _tool(statement, view)))
         own_words = statement.kind not in OBSERVED
         declared = [view.source(i) or i for i in dict.fromkeys([*statement.derived_from, *statement.evidence])]
     return judge(
@@ -216,7 +216,7 @@ def judge_entry(statement: Statement, signature: SignatureState, view: View) -> 
     )
 
 
-def _grant_bound(statement: Recorded, view: View) -> Cause | None:
+def _grant_bound(statement: Statement, view: View) -> Cause | None:
     grant = grant_of(statement.launch, view)
     return Cause(CauseCode.GRANT, grant.ceiling) if grant else None
 

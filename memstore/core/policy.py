@@ -244,6 +244,23 @@ class Carry(StrEnum):
     PERSON = "person"
     CHECKER = "checker"
     TYPED = "typed"
+    # T3: of a lead, or of a person or checker, under a grant that goes to `attributed`
+    LEAD_BELOW = "lead_below"
+    BELOW = "below"
+
+
+# What an endorsement by a lead carries hangs on what its context was shown.
+BY_MARK = frozenset({Carry.LEAD, Carry.LEAD_BELOW})
+# Whatever else holds, these carry to `attributed`.
+BELOW_TRUSTED = frozenset({Carry.TYPED, Carry.LEAD_BELOW, Carry.BELOW})
+_UNDER_GRANT = {Carry.LEAD: Carry.LEAD_BELOW, Carry.PERSON: Carry.BELOW, Carry.CHECKER: Carry.BELOW}
+
+
+def carry_under(carry: Carry, ceiling: Label) -> Carry:
+    """What an endorsement can carry under a grant with this ceiling: no more than what is written there (T3)."""
+    if ceiling < Label.ATTRIBUTED:
+        return Carry.NOTHING
+    return _UNDER_GRANT.get(carry, carry) if ceiling < Label.TRUSTED else carry
 
 
 def carry_of(reviewer: Principal, *, own: bool, above: bool, saw_whole: bool) -> Carry:
@@ -262,9 +279,9 @@ def carry_of(reviewer: Principal, *, own: bool, above: bool, saw_whole: bool) ->
 
 
 def may_retract(
-    retractor: Principal, *, author: str, above: bool, reason: Withdrawal, mark: Label, label: Label
+    retractor: Principal, *, ceiling: Label, author: str, above: bool, reason: Withdrawal, mark: Label, label: Label
 ) -> Decision:
-    """T7: its author, a lead above, a person, the operator; else it is a dispute."""
+    """T7: its author, a lead above, a person, the operator; else it is a dispute. `ceiling` is that of its grant."""
     own = retractor.name == author
     if own and reason is Withdrawal.LEAKED:
         return Allowed()
@@ -272,7 +289,7 @@ def may_retract(
         return Denied("only its author, a lead above the author, a person or the operator retracts a record")
     if retractor.has_mark and mark < Label.ATTRIBUTED:
         return Denied("this context has read outside content")
-    if label > retractor.ceiling:
+    if label > min(retractor.ceiling, ceiling):
         return Denied("the record stands above who would retract it")
     return Allowed()
 

@@ -17,6 +17,7 @@ from memstore.core.policy import (
     Denied,
     Principal,
     carry_of,
+    carry_under,
     may_retract,
     spreads,
     stands_above,
@@ -26,6 +27,7 @@ from memstore.core.statements import (
     ContextReset,
     Granted,
     GrantRevoked,
+    Method,
     Retracted,
     Reviewed,
     Role,
@@ -93,12 +95,16 @@ def carry_in(view: View, statement: Reviewed, author: Principal, keyid: str) -> 
     record = view.record(statement.record)
     if record is None:
         return Carry.NOTHING
-    return carry_of(
+    carry = carry_of(
         author,
         own=record.author == author.name or view.signed_by(record.id) == keyid,
         above=above(view, author.name, record.author),
         saw_whole=view.saw_whole(statement.launch, record.id),
     )
+    if carry is Carry.TYPED and (statement.method is not Method.TESTED or record.task):
+        # T6: by contract only, and a task is words that no contract closes.
+        return Carry.NOTHING
+    return carry_under(carry, ceiling_of(statement.launch, view))
 
 
 def permitted(statement: Statement, view: View, now: int) -> Decision:
@@ -114,6 +120,8 @@ def permitted(statement: Statement, view: View, now: int) -> Decision:
         case Retracted():
             return may_withdraw(statement, author, view)
         case ContextReset():
+            if grant_of(statement.launch, view) is not None:
+                return Denied("a granted context gives grants, and nothing that no grant bounds")
             return _may_give_to(statement.principal, (statement.scope,), author, view, statement.launch)
         case Granted():
             return _may_grant(statement, author, view, now)
@@ -148,6 +156,7 @@ def may_withdraw(statement: Retracted, author: Principal, view: View) -> Decisio
     context = view.context(statement.launch)
     return may_retract(
         author,
+        ceiling=ceiling_of(statement.launch, view),
         author=record.author,
         above=above(view, author.name, record.author),
         reason=statement.reason,
@@ -232,6 +241,12 @@ def grant_of(launch: str, view: View) -> GrantState | None:
     return view.grant(launch.removeprefix(GRANTED)) if launch.startswith(GRANTED) else None
 
 
+def ceiling_of(launch: str, view: View) -> Label:
+    """T3: how far anything goes that is said in this context."""
+    grant = grant_of(launch, view)
+    return grant.ceiling if grant else Label.TRUSTED
+
+
 def reviewed(entry: Entry, statement: Reviewed, view: View) -> PutReview:
     author, context = view.principal(statement.author), view.context(statement.launch)
     carry = carry_in(view, statement, author, entry.keyid) if author else Carry.NOTHING
@@ -245,8 +260,8 @@ def reviewed(entry: Entry, statement: Reviewed, view: View) -> PutReview:
         stance=statement.verdict,
         carry=carry,
         shown=context.shown if context else 0,
-        # T10: an author's word counts on its own record, however high that stands.
-        label=Label.TRUSTED if own else entry.verdict.label,
+        # T10: an author's word counts on its own record, however high that stands; T3: as far as its grant goes.
+        label=ceiling_of(statement.launch, view) if own else entry.verdict.label,
     )
 
 

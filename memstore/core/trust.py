@@ -267,12 +267,14 @@ def carried_by(carry: Carry, *, mark: Mark, admitted: bool) -> tuple[Label, Caus
             return Label.TRUSTED, CauseCode.ENDORSED
         case Carry.TYPED:
             return Label.ATTRIBUTED, CauseCode.ADMITTED
-        case Carry.LEAD:
+        case Carry.BELOW:
+            return Label.ATTRIBUTED, CauseCode.ENDORSED_BELOW
+        case Carry.LEAD | Carry.LEAD_BELOW:
             if mark.fooled:
                 return None
             if admitted:
                 return Label.ATTRIBUTED, CauseCode.ADMITTED
-            if mark.label < Label.ATTRIBUTED:
+            if mark.label < Label.ATTRIBUTED or carry is Carry.LEAD_BELOW:
                 return Label.ATTRIBUTED, CauseCode.ENDORSED_BELOW
             return Label.TRUSTED, CauseCode.ENDORSED
 

@@ -79,7 +79,7 @@ UPDATE keys SET compromised = min(coalesce(compromised, :since), :since) WHERE k
 
 -- name: revoke_records
 UPDATE records SET revoked = 1, revoked_at = :at
-WHERE seq >= :since AND seq IN (SELECT seq FROM entries WHERE keyid = :keyid AND seq >= :since);
+WHERE revoked = 0 AND seq >= :since AND seq IN (SELECT seq FROM entries WHERE keyid = :keyid AND seq >= :since);
 
 -- name: void_reviews
 UPDATE reviews SET void = 1
@@ -95,8 +95,8 @@ WHERE seq >= :since AND seq IN (SELECT seq FROM entries WHERE keyid = :keyid AND
 
 -- name: unretract
 UPDATE records SET retracted = coalesce(
-    (SELECT t.reason FROM retractions t WHERE t.record = records.id AND t.void = 0 ORDER BY t.seq LIMIT 1),
-    (SELECT 'leaked' FROM retractions t WHERE t.record = records.id AND t.reason = 'leaked'), '')
+    (SELECT t.reason FROM retractions t WHERE t.record = records.id AND t.reason = 'leaked' LIMIT 1),
+    (SELECT t.reason FROM retractions t WHERE t.record = records.id AND t.void = 0 ORDER BY t.seq LIMIT 1), '')
 WHERE id IN (SELECT record FROM retractions WHERE void = 1);
 
 -- name: touched_by_key
@@ -171,7 +171,7 @@ GROUP BY d.context;
 -- name: said_after
 SELECT seq FROM records WHERE launch = :launch AND shown >= :n AND shown < :before
 UNION SELECT r.seq FROM reviews v JOIN records r ON r.id = v.record
-WHERE v.launch = :launch AND v.shown >= :n AND v.shown < :before AND v.carry = 'lead';
+WHERE v.launch = :launch AND v.shown >= :n AND v.shown < :before AND v.carry IN ('lead', 'lead_below');
 
 -- name: subjects
 SELECT r.seq, r.id, r.kind, r.shown, r.revoked_at, e.because,

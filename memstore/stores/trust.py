@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from memstore.core.labels import NEVER_FELL, RESTING, Label, Source, Status, as_text
-from memstore.core.policy import Carry
+from memstore.core.policy import BY_MARK, Carry
 from memstore.core.state import GrantState
 from memstore.core.statements import OBSERVED, Stance
 from memstore.core.trust import END_OF_LOG, Endorsement, Past, Sight, Standing, Subject, Web, mark_of_past
@@ -72,7 +72,7 @@ class TrustTables:
             for row in self.conn.execute(QUERIES["endorsements"], (_json(seqs),))
         )
         launches = {subject.launch for subject in subjects if subject.launch}
-        launches |= {endorsement.launch for endorsement in endorsements if endorsement.carry is Carry.LEAD}
+        launches |= {endorsement.launch for endorsement in endorsements if endorsement.carry in BY_MARK}
         pasts = self.pasts(launches, seqs)
         own = {subject.id for subject in subjects}
         named = {record for subject in subjects for record in subject.declared}
