@@ -167,10 +167,10 @@ def _may_be_told(unit: Unit, caller: Caller, logged: Logged, statement: SessionS
     """
     key = unit.registry.key(logged.entry.keyid)
     signed = signature_state(unit, logged, statement.author) is SignatureState.VALID
-    stands = signed and key is not None and key.stands_at(logged.entry.seq)
     context = unit.view.context(statement.launch)
     fell = context is not None and context.mark.fell_at > logged.entry.seq
-    return stands and not fell and logged.entry.verdict.label >= readable(unit, caller)
+    stands = signed and not fell and key is not None and key.stands_at(logged.entry.seq)
+    return stands and logged.entry.verdict.label >= readable(unit, caller)
 
 
 def _recorded(unit: Unit, caller: Caller, seq: int, event: dict[str, Any]) -> tuple[dict[str, Any], Served | None]:

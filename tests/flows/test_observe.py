@@ -175,3 +175,10 @@ def test_an_observation_is_kept_byte_for_byte(ada, ben):
 def test_arguments_of_a_tool_are_kept_with_its_result_and_are_found(ada):
     told = ada.observe("tool:weather", "sunny", args={"city": "Reykjavik"}, ttl_seconds=60)
     assert ids(ada.search("Reykjavik"), "attributed") == [told["id"]]
+
+
+def test_an_unregistered_tool_says_that_the_mark_stays_as_it_is(ada):
+    answer = ada.observe("tool:curl", "text of somewhere", ttl_seconds=60)
+    assert (answer["label"], answer["mark"]) == ("tainted", "trusted")
+    assert "Your mark stays as it is" in answer["note"]
+    assert "observe that by its URI" in answer["note"]
