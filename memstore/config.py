@@ -13,7 +13,7 @@ import sys
 import time
 from base64 import b32encode
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 
 from memstore.admin import House, ignore_file, register_operator
@@ -23,10 +23,11 @@ from memstore.embedding import Embedding, Model
 from memstore.errors import InvalidInput, MemStoreError, NotFound, StoreUnavailable
 from memstore.grants import take
 from memstore.index.exact import ExactIndex
-from memstore.log import verify_head
+from memstore.log import replay, verify_head
 from memstore.ports import Embedder, Store, VectorIndex
 from memstore.service import HANDOFF_LEASE_SECONDS, MemStore
 from memstore.signing import STORE_KEY, Keyring, Signer, StoreKey
+from memstore.stores.projection import is_unfolded
 from memstore.stores.sqlite import SqliteStore
 from memstore.write import Author
 
@@ -151,8 +152,20 @@ def open_house(store: str | Path | None = None, *, clock: Clock = system_clock, 
                 )
             if check:
                 verify_head(unit)
+            upgraded = is_unfolded(unit.conn)
+        if upgraded:
+            with nullcontext() if check else suppress(MemStoreError):
+                _fold_anew(found)
         refused.pop_all()
     return House(found, key, keyring, ask_on_terminal)
+
+
+def _fold_anew(store: SqliteStore) -> None:
+    """Once after an upgrade: what an older store did not project is what the log gives."""
+    with store.write() as unit:
+        if is_unfolded(unit.conn):
+            for _ in replay(unit):
+                """What is wrong with the log is for `log verify` to say."""
 
 
 def embedding_of(store: Store, folder: Path, model: str | Embedder | None = None) -> Embedding:

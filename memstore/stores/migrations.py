@@ -7,11 +7,12 @@ import sqlite3
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
-from memstore.stores.projection import fill_words
+from memstore.stores.projection import fill_words, want_folding
 from memstore.stores.sql import migration
 
 STEPS = ("0001_initial", "0002_vectors", "0003_trust", "0004_handoffs")
 FILLS_WORDS = ("0002_vectors",)  # steps that leave the full-text tables empty
+NEEDS_FOLDING = ("0003_trust",)  # steps whose columns only the log can tell; whoever opens the store folds it anew
 
 
 def migrate(conn: sqlite3.Connection, *, application_id: int, version: int) -> None:
@@ -31,6 +32,8 @@ def _runner(name: str):  # type: ignore[no-untyped-def]
             db.execute(statement)
         if name in FILLS_WORDS:
             fill_words(db.conn)
+        if name in NEEDS_FOLDING:
+            want_folding(db.conn)
 
     run.__name__ = name
     return run

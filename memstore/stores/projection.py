@@ -47,6 +47,8 @@ PROJECTED = (
     "answers", "contracts",
 )  # fmt: skip
 
+UNFOLDED = "unfolded"  # a table that is there while a store that was upgraded waits to be folded anew
+
 
 def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> None:
     """Carry one change out. `content` is that of the record being written, None where it is erased or not a record."""
@@ -252,11 +254,22 @@ def _take_vectors(conn: sqlite3.Connection, seq: int) -> list[tuple[object, ...]
     return rows
 
 
+def want_folding(conn: sqlite3.Connection) -> None:
+    """Say in the file that what is projected is not what the log gives, until it is folded anew; a new store is."""
+    if conn.execute("SELECT 1 FROM entries LIMIT 1").fetchone():
+        conn.execute(f"CREATE TABLE {UNFOLDED} (since INTEGER)")
+
+
+def is_unfolded(conn: sqlite3.Connection) -> bool:
+    return conn.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (UNFOLDED,)).fetchone() is not None
+
+
 def forget_projection(conn: sqlite3.Connection) -> None:
     """Empty all that `fold` fills; the log, contents, contexts, disclosures, leases and vectors stay.
 
     Each record that is put again waits for vectors only if it has none.
     """
+    conn.execute(f"DROP TABLE IF EXISTS {UNFOLDED}")
     for table in PROJECTED:
         conn.execute(f"DELETE FROM {table}")
     for table in WORDS.values():
