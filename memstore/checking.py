@@ -32,7 +32,7 @@ def check_typed(store: Store, key: StoreKey, caller: Caller, ids: list[str], con
         page = Page(Budget(0))
         found = [look_up(unit, record, caller.scope) for record in dict.fromkeys(request.ids)]
         good = [one for one in found if one is not None and one.statement is not None]
-        valid = [one for one in good if holds_only_data(one.content, contract)]
+        valid = [one for one in good if holds_only_data(one.content, contract) and not one.state.task]
         for one in valid:
             page.show(one, Extent.FULL)
         return valid, page

@@ -30,6 +30,8 @@ from memstore import (
     reviewing,
     sessions,
 )
+from memstore.core.policy import TYPED
+from memstore.core.reviews import acts_by_grant
 from memstore.embedding import Drainer, Embedding
 from memstore.errors import Conflict, Denied, InvalidInput
 from memstore.importing import Line
@@ -157,6 +159,8 @@ class MemStore:
             principal = unit.view.principal(self._signer.name)
             key = unit.registry.key(self._signer.keyid)
             size = unit.log.head().size
+            launch = self._launch_of(scope)
+            granted = acts_by_grant(launch, self._signer.name, scope, unit.view, unit.now)
         if principal is None or key is None or key.principal != principal.name:
             raise Denied("The caller is not registered in this store", code="unknown_principal")
         if key.retired is not None or not key.stands_at(size):
@@ -167,7 +171,12 @@ class MemStore:
             )
         if scope not in principal.scopes:
             raise Denied("There is no such scope for this principal", code="unknown_scope")
-        return Caller(Author(self._signer, self._launch_of(scope)), principal, scope)
+        if not granted:
+            raise Denied(
+                "The grant of this context does not stand",
+                next_call="A person, the operator or a lead above gives another: memstore agent grant NAME.",
+            )
+        return Caller(Author(self._signer, launch), principal, scope)
 
     @verb(WriteRequest)
     def write(self, request: WriteRequest) -> Answer:
@@ -224,7 +233,13 @@ class MemStore:
     @verb(ReviewRequest)
     def review(self, request: ReviewRequest) -> Answer:
         """Endorse or dispute records that this context was shown whole: {results[], mark, note}."""
-        return reviewing.review(self._store, self._key, self._renewed(), request)
+        caller = self._renewed()
+        if caller.name == TYPED and request.verdict == "endorse":
+            raise Denied(
+                "The checker `typed` endorses by contract only",
+                next_call="memstore review --checker typed --contract FILE",
+            )
+        return reviewing.review(self._store, self._key, caller, request)
 
     @verb(RetractRequest)
     def retract(self, request: RetractRequest) -> Answer:

@@ -19,8 +19,8 @@ FORMS = {
     "memstore-id": re.compile(ID_PATTERN),
     "sha256": re.compile(r"^[0-9a-f]{64}$"),
     "uuid": re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
-    "date": re.compile(r"^\d{4}-\d\d-\d\d$"),
-    "date-time": re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$"),
+    "date": re.compile(r"^\d{4}-\d\d-\d\d$", re.ASCII),
+    "date-time": re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$", re.ASCII),
 }
 _KEYWORDS = {
     "object": {"type", "properties", "required", "additionalProperties", "title"},
@@ -29,6 +29,7 @@ _KEYWORDS = {
     "boolean": {"type"},
     "string": {"type", "format"},
 }
+_BOUNDS = {"minimum", "maximum", "minItems", "maxItems"}
 
 
 def refuse_open(contract: Any, depth: int = 0) -> None:
@@ -47,12 +48,28 @@ def refuse_open(contract: Any, depth: int = 0) -> None:
         case "object":
             if contract.get("additionalProperties") is not False:
                 raise _open("an object says additionalProperties: false")
+            _refuse_ill_formed_object(contract)
             for inner in contract.get("properties", {}).values():
                 refuse_open(inner, depth + 1)
-        case "array":
-            refuse_open(contract.get("items"), depth + 1)
+        case "array" | "integer":
+            if not all(_is_whole(contract[name]) for name in _BOUNDS & set(contract)):
+                raise _open("a bound is a whole number")
+            if kind == "array":
+                refuse_open(contract.get("items"), depth + 1)
         case "string" if contract.get("format") not in FORMS:
             raise _open(f"a string is an enum, a const, or of a format: {', '.join(FORMS)}")
+
+
+def _refuse_ill_formed_object(contract: dict[str, Any]) -> None:
+    properties, required = contract.get("properties", {}), contract.get("required", [])
+    if not isinstance(properties, dict) or not isinstance(contract.get("title", ""), str):
+        raise _open("an object names its properties, and its title is a string")
+    if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
+        raise _open("required is a list of names")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _scalar(value: Any) -> bool:
@@ -75,8 +92,7 @@ def conforms(value: Any, contract: dict[str, Any]) -> bool:
             fits = isinstance(value, list) and contract.get("minItems", 0) <= len(value) <= most
             return fits and all(conforms(item, contract["items"]) for item in value)
         case "integer":
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            return whole and contract.get("minimum", value) <= value <= contract.get("maximum", value)
+            return _is_whole(value) and contract.get("minimum", value) <= value <= contract.get("maximum", value)
         case "boolean":
             return isinstance(value, bool)
         case _:

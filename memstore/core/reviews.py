@@ -226,14 +226,22 @@ def stands(grant: GrantState, view: View, now: int) -> bool:
 
 
 def _within_grant(statement: Statement, view: View, now: int) -> Decision:
-    """T3: a granted context acts while its grant stands, for whom and in the scopes that the grant names."""
-    if not statement.launch.startswith(GRANTED):
+    scope = getattr(statement, "scope", "")
+    if acts_by_grant(statement.launch, statement.author, scope, view, now):
         return Allowed()
-    grant = grant_of(statement.launch, view)
-    if grant is None or grant.principal != statement.author or not stands(grant, view, now):
-        return Denied("the grant of this context does not stand")
-    scope = getattr(statement, "scope", grant.scopes[0])
-    return Allowed() if scope in grant.scopes else Denied("there is no such scope for this principal")
+    return Denied("the grant of this context does not stand, or names no such scope")
+
+
+def acts_by_grant(launch: str, name: str, scope: str, view: View, now: int) -> bool:
+    """T3: a granted context acts and reads while its grant stands, for whom and in the scopes that the grant names.
+
+    True of contexts that nobody granted; `scope` "" is that of the context.
+    """
+    if not launch.startswith(GRANTED):
+        return True
+    grant = grant_of(launch, view)
+    named = grant is not None and grant.principal == name and (not scope or scope in grant.scopes)
+    return grant is not None and named and stands(grant, view, now)
 
 
 def grant_of(launch: str, view: View) -> GrantState | None:

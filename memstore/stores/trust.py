@@ -11,7 +11,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
 
-from memstore.core.labels import NEVER_FELL, RESTING, Label, Source, Status, as_text
+from memstore.core.labels import NEVER_FELL, RESTING, Cause, Label, Source, Status, as_text
 from memstore.core.policy import BY_MARK, Carry
 from memstore.core.state import GrantState
 from memstore.core.statements import OBSERVED, Stance
@@ -88,7 +88,7 @@ class TrustTables:
                 id=row["id"],
                 seq=row["seq"],
                 bounds=tuple(cause for cause in causes_from(row["because"]) if cause.code not in RESTING),
-                declared=tuple(declared.get(row["seq"], ())),
+                declared=_as_told(declared.get(row["seq"], {}), causes_from(row["because"])),
                 launch=row["launch"],
                 shown=row["shown"],
                 own_words=row["kind"] not in OBSERVED,
@@ -206,6 +206,12 @@ class ReviewTables:
         """Grants in the order they were given, and whether the context of each was taken up."""
         rows = self.conn.execute(QUERIES["grants"], {"principal": principal})
         return [(grant_from(row), bool(row["used"])) for row in rows]
+
+
+def _as_told(declared: Iterable[str], causes: Iterable[Cause]) -> tuple[str, ...]:
+    """What a record declares, in the order in which its entry gives its reasons, then by id."""
+    places = {cause.id: place for place, cause in enumerate(causes)}
+    return tuple(sorted(declared, key=lambda record: (places.get(record, len(places)), record)))
 
 
 def _json(values: Iterable[object]) -> str:

@@ -136,7 +136,7 @@ def test_a_handle_is_a_name_and_no_capability(given: Fleet):
     """Knowing the launch of another's granted context does not let anybody act in it."""
     given.fresh("boss").grant("under", **BOUNDS)
     launch = taken(given, "under")._caller().launch
-    assert code(given.launched("stranger", launch).write, "finding", "Mine", "x") in ("denied", "wrong_context")
+    assert code(given.launched, "stranger", launch) == "denied"
     given.assert_sound()
 
 
@@ -160,4 +160,74 @@ def test_a_fresh_context_by_the_lead_above_starts_with_a_clean_mark(given: Fleet
     author = Author(given.house.signer("under"), "cli/under/main/0")
     assert admin.reset_context(given.house, "worker", "main", giver=author)["epoch"] == 1
     assert given.continuing("worker").write("finding", "Clean", "x")["label"] == "attributed"
+    given.assert_sound()
+
+
+def test_a_granted_context_endorses_and_withdraws_no_further_than_its_grant(given: Fleet):
+    record = given.fresh("worker").write("finding", "Found", "x")["id"]
+    given.fresh("boss").grant("under", **{**BOUNDS, "ceiling": "tainted"})
+    member = taken(given, "under")
+    member.get([record])
+    (told,) = member.review([record], "endorse")["results"]
+    assert (told["label"], told["refused"]) == ("attributed", "not_entitled")
+    assert member.retract(record, "wrong")["status"] == "disputed"
+    assert "disputed" not in given.fresh("under").get([record])["records"][0]["flags"]
+    given.assert_sound()
+
+
+def test_under_a_grant_to_attributed_nothing_becomes_trusted(given: Fleet):
+    record = given.fresh("worker").write("finding", "Found", "x")["id"]
+    given.fresh("boss").grant("under", **BOUNDS)
+    member = taken(given, "under")
+    member.get([record])
+    (told,) = member.review([record], "endorse")["results"]
+    assert told["label"] == "attributed"
+    own = given.fresh("under").write("finding", "Stands high", "x")["id"]
+    assert member.retract(own, "wrong")["status"] == "disputed"
+    assert given.fresh("under").get([own])["records"][0]["flags"] == []
+    lead = given.fresh("under")
+    lead.get([record])
+    assert lead.review([record], "endorse")["results"][0]["label"] == "trusted"
+    given.assert_sound()
+
+
+def test_under_a_grant_to_attributed_the_tainted_is_admitted_by_a_lead(given: Fleet):
+    worker = given.fresh("worker")
+    worker.observe("https://evil.example/", "a page")
+    record = worker.write("finding", "Found", "x")["id"]
+    given.fresh("boss").grant("under", **BOUNDS)
+    member = taken(given, "under")
+    member.open([member.get([record])["quarantined"][0]["ref"]])
+    assert member.review([record], "endorse")["results"][0]["label"] == "attributed"
+    assert given.fresh("boss").get([record])["records"][0]["flags"] == ["admitted"]
+    given.assert_sound()
+
+
+def test_a_granted_context_resets_nobody(given: Fleet):
+    given.fresh("boss").grant("under", **BOUNDS)
+    author = taken(given, "under")._caller().author
+    assert code(admin.reset_context, given.house, "worker", "main", giver=author) == "denied"
+
+
+def test_a_grant_that_ran_out_or_was_revoked_reads_nothing(given: Fleet):
+    boss = given.fresh("boss")
+    record = boss.write("finding", "Secret", "x")["id"]
+    for ends in ("runs out", "is revoked"):
+        grant = boss.grant("under", **{**BOUNDS, "ttl_seconds": 10})["grant"]
+        member = taken(given, "under")
+        assert member.get([record])["records"]
+        if ends == "is revoked":
+            boss.revoke(grant)
+        else:
+            given.clock.advance(seconds=10)
+        reads = [
+            lambda member=member: member.get([record]),
+            lambda member=member: member.search("secret"),
+            lambda member=member: member.history(),
+            lambda member=member: member.session_start("task"),
+            lambda member=member: member.handoff_inbox(),
+            lambda member=member: member.queue(),
+            lambda member=member: member.agents(),
+        ]
+        assert {code(read) for read in reads} == {"denied"}
     given.assert_sound()
