@@ -13,7 +13,7 @@ from typing import Any
 
 from memstore.core.contexts import ContextState
 from memstore.core.labels import Label
-from memstore.core.policy import Allowed, Carry, Decision
+from memstore.core.policy import BY_MARK, Allowed, Carry, Decision
 from memstore.core.reviews import above, may_withdraw
 from memstore.core.state import RecordState
 from memstore.core.statements import Method, Retracted, Reviewed, Role, Stance, Withdrawal
@@ -108,7 +108,7 @@ def _without_effect(unit: Unit, caller: Caller, state: RecordState, stance: Stan
     if not mine or mine[0].carry is Carry.NOTHING:
         return "not_entitled"
     context = unit.view.context(caller.launch)
-    fooled = mine[0].carry is Carry.LEAD and context is not None and context.mark.fooled
+    fooled = mine[0].carry in BY_MARK and context is not None and context.mark.fooled
     return "poisoned_context" if fooled else ""
 
 

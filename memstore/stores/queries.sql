@@ -596,8 +596,9 @@ SELECT id FROM (
         AND r.superseded_by IS NULL AND r.kind NOT IN ('hypothesis', 'tool_result', 'external')
         AND (r.expires_at IS NULL OR r.expires_at > :now)
         AND (r.suspect = 1 OR (r.label IN (1, 2) AND NOT EXISTS (
-            SELECT 1 FROM reviews v WHERE v.record = r.id AND v.void = 0 AND v.carry IN ('person', 'checker', 'lead')
-                AND (v.stance = 'dispute' OR (v.carry <> 'lead' AND v.seq > r.fell_at))
+            SELECT 1 FROM reviews v WHERE v.record = r.id AND v.void = 0 AND v.carry <> 'nothing'
+                AND ((v.stance = 'dispute' AND v.label >= r.label)
+                    OR (v.carry IN ('person', 'checker') AND v.seq > r.fell_at))
                 AND NOT EXISTS (SELECT 1 FROM reviews w
                     WHERE w.record = v.record AND w.author = v.author AND w.void = 0 AND w.seq > v.seq))))
 )

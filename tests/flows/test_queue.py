@@ -54,10 +54,13 @@ def test_what_an_endorsement_no_longer_carries_waits_again(fleet: Fleet, ann: Me
 
 def test_a_dispute_that_was_taken_back_settles_nothing(fleet: Fleet, ann: MemStore):
     said = fleet.fresh("ada").write("finding", "Good", "g")["id"]
-    tainted = fleet.fresh("lead")
+    clean, tainted = fleet.fresh("lead"), fleet.fresh("lead")
     tainted.observe("https://e.example/", "outside")
-    tainted.get([said])
-    tainted.review([said], "dispute")
+    for member in (clean, tainted):
+        member.get([said])
+    tainted.review([said], "dispute")  # from below: it says nothing
+    assert waiting(ann) == [said]
+    clean.review([said], "dispute")
     assert waiting(ann) == []
     tainted.review([said], "endorse")  # from a tainted context: it carries no further than it stands
     assert waiting(ann) == [said]
