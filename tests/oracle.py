@@ -93,7 +93,8 @@ class Model:
     # What is void (T5, T9), and what fell by itself.
 
     def is_void(self, author: str, time: int) -> bool:
-        return author in self.stolen and time >= self.stolen[author][0]
+        """Under the stolen key, that is: what follows the theft's being said is under another."""
+        return author in self.stolen and self.stolen[author][0] <= time < self.stolen[author][1]
 
     def is_above(self, name: str, below: str) -> bool:
         while below := self.people[below].under:
@@ -246,6 +247,15 @@ class Model:
             if may and not falls:
                 return True
         return False
+
+    def marks(self, authors: dict[str, str]) -> dict[str, str]:
+        """T2: the mark of each of these contexts of agents as it is now, in words."""
+        now = self.stands()
+        return {
+            context: NAMES[self.mark(author, context, self.time + 1, now)]
+            for context, author in authors.items()
+            if self.people[author].is_agent
+        }
 
     def told(self, clock: int) -> dict[str, str]:
         """Label and status of every record, in words."""

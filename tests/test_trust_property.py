@@ -17,6 +17,7 @@ from oracle import ATTRIBUTED, TAINTED, TRUSTED, UNTRUSTED, Model, Person, Recor
 from simulator import Fleet
 
 from memstore import admin, log
+from memstore.core.statements import KeyAction
 from memstore.errors import MemStoreError
 
 PEOPLE = {
@@ -56,6 +57,7 @@ acts = st.one_of(
     st.tuples(st.just("fresh"), st.sampled_from(["lead", "worker", "second"])),
     st.tuples(st.just("wait"), st.just(TTL)),
     st.tuples(st.just("steal"), st.sampled_from(["worker", "second", "lead", "human"]), st.integers(0, 12)),
+    st.tuples(st.just("rekey"), st.sampled_from(["worker", "second", "lead", "human"])),
 )
 
 
@@ -67,6 +69,8 @@ class History:
         self.model = Model(PEOPLE)
         self.members = {name: fleet.fresh(name) for name in PEOPLE}
         self.contexts = {name: f"{name} 0" for name in PEOPLE}
+        self.launches = {self.contexts[name]: (name, self._launch(name)) for name in PEOPLE}
+        self.rekeyed: set[str] = set()
         self.at: dict[int, int] = {}  # log position: the model's time
         self.registered = fleet.size()
         self.step = 0
@@ -78,11 +82,16 @@ class History:
                 self.fleet.clock.advance(seconds=seconds)
             case ("steal", name, back):
                 self._steal(name, back)
-            case (_, name, *_) if name in self.model.stolen:
+            case ("rekey", name) if name in self.model.stolen and name not in self.rekeyed:
+                self._rekey(name)
+            case ("rekey", _):
+                pass
+            case (_, name, *_) if name in self.model.stolen and name not in self.rekeyed:
                 pass
             case ("fresh", name):
                 self.members[name] = self.fleet.fresh(name)
                 self.contexts[name] = f"{name} {self.step}"
+                self.launches[self.contexts[name]] = name, self._launch(name)
             case ("write", name, declared):
                 self._write(name, self._named(declared), "")
             case ("supersede", name, declared, old):
@@ -104,6 +113,25 @@ class History:
             case ("retract", name, which, reason):
                 for record in self._named([which]):
                     self._retract(name, record, reason)
+
+    def _launch(self, name: str) -> str:
+        return self.members[name]._caller().launch
+
+    def _rekey(self, name: str) -> None:
+        """The operator gives a new key after a theft; the agent goes on in the context that it was in."""
+        admin.replace_key(self.fleet.house, name, KeyAction.REKEYED)
+        self.members[name] = self.fleet.launched(name, self.launches[self.contexts[name]][1])
+        self.rekeyed.add(name)
+
+    def marks(self) -> dict[str, str]:
+        """The mark of each context of an agent, as the store has it."""
+        with self.fleet.house.store.read() as unit:
+            states = {context: unit.view.context(launch) for context, (_, launch) in self.launches.items()}
+        named = {context: str(state.mark.label) if state else "trusted" for context, state in states.items()}
+        return {context: named[context] for context in self.model.marks(self._authors())}
+
+    def _authors(self) -> dict[str, str]:
+        return {context: name for context, (name, _) in self.launches.items()}
 
     def _named(self, numbers: list[int]) -> list[str]:
         names = list(self.model.records)
@@ -236,6 +264,7 @@ def carried_out(prepared: Path, history: list[tuple[Any, ...]]) -> None:
             for act in history:
                 story.carry_out(act)
                 assert told_by(fleet) == story.model.told(fleet.clock())
+                assert story.marks() == story.model.marks(story._authors())
             fleet.assert_sound()
             with fleet.house.store.read() as unit:
                 before = unit.projected()
