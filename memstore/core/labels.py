@@ -72,7 +72,6 @@ class CauseCode(StrEnum):
     DECLARED = "declared"
     SHOWN = "shown"
     MISSING_ANCESTOR = "missing_ancestor"
-    REVOKED = "revoked_author"
     GRANT = "grant"
     ENDORSED = "endorsed"
     ENDORSED_BELOW = "endorsed_below"
@@ -93,7 +92,6 @@ RAISED_BY: dict[CauseCode, str] = {
     CauseCode.DECLARED: "a review of this record, or of the source named",
     CauseCode.SHOWN: "a review of this record",
     CauseCode.MISSING_ANCESTOR: "nothing: write it again from sources that are here",
-    CauseCode.REVOKED: "nothing: have it written again under a sound key",
     CauseCode.GRANT: "an endorsement by a lead above the author, or by a person",
     CauseCode.ENDORSED: "nothing: it stands as high as a label goes",
     CauseCode.ENDORSED_BELOW: "an endorsement by a person, or by a lead whose mark is at least attributed",
@@ -146,7 +144,6 @@ class Source:
     id: str
     label: Label
     status: Status
-    in_scope: bool = True
     fell_at: int = NEVER_FELL
     admitted: bool = False
     reviewed: bool = False

@@ -289,8 +289,10 @@ def may_retract(
         return Denied("only its author, a lead above the author, a person or the operator retracts a record")
     if retractor.has_mark and mark < Label.ATTRIBUTED:
         return Denied("this context has read outside content")
-    if label > min(retractor.ceiling, ceiling):
+    if label > retractor.ceiling:
         return Denied("the record stands above who would retract it")
+    if label > ceiling:
+        return Denied("the record stands above the grant of this context")
     return Allowed()
 
 
