@@ -288,8 +288,13 @@ def _taken(unit: Unit, key: StoreKey, caller: Caller, handoff: HandoffState, not
     outputs = inspect(unit, handoff, caller.principal).statement.outputs
     endorsed = endorse_shown(unit, key, caller, tuple(outputs))
     left = len(outputs) - len(endorsed)
-    told = f"Endorsed {len(endorsed)} outputs."
-    return told + (f" {left} were not shown whole, or are not yours to raise: memory_review says why." if left else "")
+    told = [f"Endorsed {len(endorsed)} outputs."]
+    if left:
+        told.append(f"{left} were not shown whole, or are not yours to raise: memory_review says why.")
+    context = unit.view.context(caller.launch)
+    if context is not None and caller.principal.has_mark and context.mark.label < caller.principal.ceiling:
+        told.append("Your mark is lowered by what else you were shown: memory_review what of it you checked.")
+    return " ".join(told)
 
 
 def _clarification(

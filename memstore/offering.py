@@ -42,6 +42,9 @@ _PHRASED = {
     "caveats": Kind.FINDING,
 }
 
+# Kinds that need no body where the title says it all.
+_IN_A_LINE = frozenset({Kind.QUESTION, Kind.CONSTRAINT, Kind.DECISION})
+
 
 def offer(store: Store, key: StoreKey, caller: Caller, request: HandoffOfferRequest) -> Answer:
     """Offer work: {handoff, state, problems[], hop, receiver, note}; the same call twice is one offer."""
@@ -317,6 +320,7 @@ def said_as(
 ) -> str:
     """Write what somebody phrased in a handoff as a record of its author; its id (T11)."""
     title = snippet(text.strip().split("\n")[0])[:200] or part
-    told = {"kind": str(kind), "title": title, "body": text, "tags": [f"handoff-{part.rstrip('s')}"]}
+    whole = title == text and kind in _IN_A_LINE
+    told = {"kind": str(kind), "title": title, "body": "" if whole else text, "tags": [f"handoff-{part.rstrip('s')}"]}
     answer = write_in(unit, key, caller, WriteRequest.parse({**told, "session": session, **more}))
     return str(answer["id"])
