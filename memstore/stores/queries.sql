@@ -14,8 +14,7 @@ UPDATE store SET clock_floor = max(clock_floor, ?) WHERE one = 1;
 SELECT EXISTS (SELECT 1 FROM records WHERE expires_at > :floor AND expires_at <= :now)
     OR EXISTS (SELECT 1 FROM leases WHERE until > :floor AND until <= :now)
     OR EXISTS (SELECT 1 FROM handoff_leases WHERE until > :floor AND until <= :now)
-    OR EXISTS (SELECT 1 FROM handoffs WHERE deadline > :floor AND deadline <= :now
-        AND stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted'));
+    OR EXISTS (SELECT 1 FROM handoffs WHERE deadline > :floor AND deadline <= :now);
 
 -- name: append_entry
 INSERT INTO entries (seq, logged_at, payload_type, payload, keyid, signature, signature_state, label, because, disclosures, leaf)
@@ -632,20 +631,30 @@ WHERE h.sender = ? AND h.digest = ? ORDER BY h.seq LIMIT 1;
 
 -- name: handoff_keyed
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
-WHERE h.sender = ? AND h.key = ? ORDER BY h.seq LIMIT 1;
+WHERE h.sender = ? AND h.key = ? AND h.key <> '' ORDER BY h.seq LIMIT 1;
 
 -- name: handoffs_in
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
 WHERE h.scope = :scope AND (h.receiver = :principal OR (h.fallback <> '' AND h.fallback = :principal)
     OR h.holder = :principal OR (h.asked LIKE 'capability:%' AND h.stage = 'accepted'))
-    AND (:done OR h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted'))
+    AND h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted')
+ORDER BY h.seq;
+
+-- name: handoffs_in_all
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.scope = :scope AND (h.receiver = :principal OR (h.fallback <> '' AND h.fallback = :principal)
+    OR h.holder = :principal OR (h.asked LIKE 'capability:%' AND h.stage = 'accepted'))
 ORDER BY h.seq;
 
 -- name: handoffs_out
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
 WHERE h.scope = :scope AND h.sender = :principal
-    AND (:done OR h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted'))
+    AND h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted')
 ORDER BY h.seq;
+
+-- name: handoffs_out_all
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.scope = :scope AND h.sender = :principal ORDER BY h.seq;
 
 -- name: handoffs_dead_letter
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
