@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-slow test-torch lint fix bench clean
+.PHONY: help demo test test-slow test-torch mutate lint fix bench clean
 
 PYTHON ?=
 PIP_ARGS ?=
@@ -42,6 +42,9 @@ lint: $(venv)/.stamp-dev ## ruff and mypy
 
 fix: $(venv)/.stamp-dev ## what ruff can put right by itself
 	@status=0; $(bin)/ruff check --fix --quiet . || status=$$?; $(bin)/ruff format --quiet . && exit $$status
+
+mutate: $(venv)/.stamp-test ## take each rule of trust out; a test has to go red for each
+	@$(bin)/python tests/mutate.py
 
 bench: $(venv)/.stamp-model ## the budgets of docs/DESIGN.md, measured
 	@$(bin)/python -m bench

@@ -83,7 +83,8 @@ class _Nearest:
 
     def found(self) -> dict[int, tuple[str, Near]]:
         """Position to (id, nearness) of the `NEAREST` nearest, best first; none that is only near by chance."""
-        among = self._narrowed() if self.wanted.narrows else None
+        asked = self.wanted.narrows
+        among = self._narrowed() if asked else None
         most = 2 * NEAREST
         while True:
             near = self._near(most, among)
@@ -94,7 +95,7 @@ class _Nearest:
                 kept = [one for one in close if one.record in ids][:NEAREST]
                 return {one.record: (ids[one.record], one) for one in kept}
             # The index gave what the filter refuses: a small part is compared whole, of a big one more is asked for.
-            among = self._narrowed()
+            among, asked = (among if asked else self._narrowed()), True
             most *= 4
 
     def of(self, records: Sequence[int]) -> dict[int, Near]:

@@ -11,6 +11,7 @@ import atexit
 import fcntl
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from memstore.core.passages import RECIPE, passages
 from memstore.core.records import Content
-from memstore.errors import MemStoreError
+from memstore.errors import IntegrityError, MemStoreError
 from memstore.ports import Embedder, Store, VectorState
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ PRECISION = "f16"
 BATCH = 16
 OFF = "off"
 MOST_QUESTIONS = 256
+LONGEST_WAIT = 60.0  # seconds for another process to end its batch and let the queue go
+LOOKS_FOR_LOCK = 0.05
 Progress = Callable[[int, int], None]
 
 
@@ -74,11 +77,12 @@ class Model:
                 self._asked.popitem(last=False)
         return vector
 
-    def passages(self, content: Content) -> list[bytes]:
-        """The vectors of a record's passages, as they are stored: float16, in the order of the passages."""
+    def passage(self, text: str) -> bytes:
+        """The vector of a passage, as it is stored: float16."""
         import numpy as np
 
-        return [vector.astype(np.float16).tobytes() for vector in self._embedder.embed(passages(content))]
+        vector: bytes = self._embedder.embed([text])[0].astype(np.float16).tobytes()
+        return vector
 
 
 class Embedding:
@@ -94,7 +98,8 @@ class Embedding:
 
     def question(self, words: str) -> Question:
         """The question of a search. A model that fails costs the vectors, never the answer."""
-        if self._model is None or self.without or not words.strip():
+        words = words.strip()
+        if self._model is None or self.without or not words:
             return Question(words, without=self.without)
         with self._store.read() as unit:
             state = unit.vectors.state()
@@ -125,72 +130,81 @@ class Embedding:
         return self._refusal
 
     def drain(
-        self, *, anew: bool = False, until: Callable[[], bool] = lambda: False, progress: Progress = lambda *_: None
+        self, *, anew: bool = False, until: Callable[[], bool] = lambda: False, progress: Progress | None = None
     ) -> int:
         """Embed what waits, until nothing does or `until` says so; how many records got vectors.
 
-        None are embedded where another process does so already. `anew` makes this process's model the store's: what has
-        no vectors of it waits again. What was done stays done, so an interrupted call is gone on with by the next.
+        None are embedded where another process does so already. `anew` waits for that one to end, and makes this
+        process's model the store's: what has no vectors of it waits again. What was done stays done, so an interrupted
+        call is gone on with by the next.
         """
         if self._model is None or self.without:
             return 0
-        with self._held() as held:
-            if not held:
+        with self._held(waits=anew) as held:
+            if not held or not self._adopted(self._model, anew=anew):
                 return 0
-            return self._drained(self._model, anew=anew, until=until, progress=progress)
+            return self._drained(self._model, until, progress)
 
-    def _drained(self, model: Model, *, anew: bool, until: Callable[[], bool], progress: Progress) -> int:
-        if not self._adopted(model, anew=anew):
-            return 0
+    def _drained(self, model: Model, until: Callable[[], bool], progress: Progress | None) -> int:
+        with self._store.read() as unit:
+            total = unit.counts.rows()["unembedded"] if progress else 0
         done = 0
-        while not until():
-            waiting = self._waiting()
-            if not waiting:
-                break
-            vectors = self._embedded(model, waiting, until)
-            if not vectors:
-                break
+        # The queue is asked again after each batch, so that what stands higher waits for a few texts at most.
+        while batch := self._embedded(model, until):
             with self._store.write() as unit:
-                done += sum(unit.vectors.put(record, model.name, found) for record, found in vectors)
-            with self._store.read() as unit:
-                progress(done, done + unit.counts.rows()["unembedded"])
+                done += sum(unit.vectors.put(record, model.name, vectors) for record, vectors in batch)
+            if progress:
+                progress(done, max(done, total))
         return done
 
-    def _embedded(
-        self, model: Model, waiting: list[tuple[int, Content]], until: Callable[[], bool]
-    ) -> list[tuple[int, list[bytes]]]:
-        """Each record with its vectors, as far as there is time; a model that fails is not asked again."""
-        found = []
-        for record, content in waiting:
-            if until():
+    def _embedded(self, model: Model, until: Callable[[], bool]) -> list[tuple[int, list[bytes]]]:
+        """The next records of the queue with their vectors: as many as have `BATCH` passages, or the one that has more.
+
+        None where there is no time; a record that is not embedded to its end goes on waiting. What is damaged gets no
+        vectors and waits no longer: it is quarantined when it is read, and `log verify` names it.
+        """
+        found: list[tuple[int, list[bytes]]] = []
+        size = 0
+        for record, texts in self._waiting():
+            if found and size + len(texts) > BATCH:
                 break
-            try:
-                found.append((record, model.passages(content)))
-            except MemStoreError as error:
-                self._give_up(error)
-                return []
+            vectors: list[bytes] = []
+            for text in texts:
+                if until():
+                    return found
+                try:
+                    vectors.append(model.passage(text))
+                except MemStoreError as error:
+                    self._give_up(error)
+                    return []
+            found.append((record, vectors))
+            size += len(texts)
         return found
+
+    def _waiting(self) -> Iterator[tuple[int, list[str]]]:
+        """The next records of the queue with their passages, the highest tier first; no passages of what is damaged."""
+        with self._store.read() as unit:
+            waiting = [(record, unit.contents.get(record)) for record in unit.vectors.waiting(BATCH)]
+        for record, stored in waiting:
+            try:
+                yield record, passages(Content.parse(stored.content)) if stored else []
+            except IntegrityError:
+                yield record, []
 
     def _adopted(self, model: Model, *, anew: bool) -> bool:
         """Whether the store's vectors are of this model; the first model is taken on, another only if `anew`."""
         with self._store.read() as unit:
-            state = unit.vectors.state()
-            if state.model == model.name:
-                return True
-            if not anew and (state.model or not unit.vectors.waiting(1)):
-                return False
+            state, waits = unit.vectors.state(), bool(unit.vectors.waiting(1))
+        if state.model == model.name and not anew:
+            return True
+        if not anew and (state.model or not waits):
+            return False
         with self._store.write() as unit:
             unit.vectors.adopt(model.name, PRECISION)
         return True
 
-    def _waiting(self) -> list[tuple[int, Content]]:
-        """The next few records of the queue with what they say, the highest tier first."""
-        with self._store.read() as unit:
-            found = [(record, unit.contents.get(record)) for record in unit.vectors.waiting(BATCH)]
-        return [(record, Content.parse(stored.content) if stored else Content()) for record, stored in found]
-
     @contextmanager
-    def _held(self) -> Iterator[bool]:
+    def _held(self, *, waits: bool) -> Iterator[bool]:
         """Whether this process drains: by a lock that the system frees when its process ends, however that ends."""
         try:
             file = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -198,17 +212,25 @@ class Embedding:
             yield False
             return
         try:
-            yield _taken(file)
+            yield _taken(file, seconds=LONGEST_WAIT if waits else 0.0)
         finally:
+            # Said, and not left to closing: a child that was forked meanwhile has the file open too.
+            fcntl.flock(file, fcntl.LOCK_UN)
             os.close(file)
 
 
-def _taken(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _taken(file: int, *, seconds: float) -> bool:
+    late = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= late:
+                return False
+            time.sleep(LOOKS_FOR_LOCK)
+        except OSError:  # a file system without locks: then nobody drains
+            return False
 
 
 class Drainer:
@@ -229,7 +251,7 @@ class Drainer:
             return
         self._woken.set()
         with self._starting:
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 # A daemon, so that a store nobody closed holds no process up; and closed before the interpreter goes.
                 self._thread = threading.Thread(target=self._run, name="memstore-drainer", daemon=True)
                 atexit.register(self.close)

@@ -7,6 +7,7 @@ is repeated by no refusal and no summary.
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -15,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from memstore.adr import read_folder
+from memstore.adr import read_pages
 from memstore.errors import InvalidInput, MemStoreError, NotFound
 from memstore.ports import Store, Unit
 from memstore.recording import observe_in, write_in
@@ -27,6 +28,23 @@ from memstore.signing import StoreKey
 BATCH = 200
 MAX_LINE_BYTES = 1024 * 1024
 MOST_SKIPPED = 100
+MAX_NAME = 200
+
+_BEFORE = "; retract it if an earlier import stored it"
+NO_DECISION = {
+    "no_file": "It is no regular file",
+    "unreadable": "The file cannot be read",
+    "not_text": "The file is not text in UTF-8",
+    "too_long": f"The file is longer than 1 MiB, or its name than {MAX_NAME} characters",
+    "no_record": "It has no title or no decision, so it is no decision record",
+    "template": "It is a template, not a record",
+    "not_decided": "Nothing is decided yet: it is proposed, a draft or on hold",
+    "deprecated": f"It is deprecated and names no successor{_BEFORE}",
+    "unknown_status": "Its status is none that is known here",
+    "superseded": f"It is superseded, and by no record that is imported{_BEFORE}",
+    "link_lost": f"Its successor replaces another record already, and a record replaces one{_BEFORE}",
+    "circle": f"Those that it is superseded by go round in a circle{_BEFORE}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +67,9 @@ def lines_of(path: Path) -> Iterator[Line]:
                     while raw and not raw.endswith(b"\n"):
                         raw = file.readline(MAX_LINE_BYTES)
                     yield Line(str(number), {}, InvalidInput("The line is longer than 1 MiB", code="too_long"))
-                elif raw.strip():
+                    continue
+                raw = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
+                if raw.strip():
                     yield _line(str(number), raw)
     except OSError as error:
         raise NotFound("The file cannot be read", code="no_file", next_call="Check its name.") from error
@@ -57,22 +77,70 @@ def lines_of(path: Path) -> Iterator[Line]:
 
 def _line(name: str, raw: bytes) -> Line:
     try:
-        found = json.loads(raw.decode())
+        found = json.loads(raw.decode(), object_pairs_hook=_object)
     except (ValueError, RecursionError):
-        return Line(name, {}, InvalidInput("The line is not JSON", code="bad_line"))
+        return Line(name, {}, InvalidInput("The line is not JSON, or says one key twice", code="bad_line"))
     if not isinstance(found, dict):
         return Line(name, {}, InvalidInput("The line is no object", code="bad_line"))
     return Line(name, found)
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; one that says a key twice means nothing that could be signed."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError
+    return found
+
+
 def decisions_in(folder: Path) -> list[Line]:
-    """The decision records of a folder, each named by its file; the older before what replaces it."""
-    if not folder.is_dir():
-        raise NotFound("There is no such folder", code="no_file", next_call="Name a folder of decision records.")
-    found = read_folder(folder)
-    if not found:
+    """A folder's decision records, each named by its file, the older before what replaces it; then what is none."""
+    texts, refused = _texts_in(folder)
+    found, passed = read_pages(texts)
+    refused |= passed
+    if not found and all(code in ("no_record", "template") for code in refused.values()):
         raise NotFound("The folder holds no decision records", code="no_records", next_call="MADR and Nygard are read.")
-    return [Line(name, {**arguments, "key": name}) for name, arguments in found.items()]
+    lines = [Line(name, {**arguments, "key": name}) for name, arguments in found.items()]
+    return lines + [
+        Line(name, {}, InvalidInput(NO_DECISION[code], code=code)) for name, code in sorted(refused.items())
+    ]
+
+
+def _texts_in(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """The text of each markdown file of a folder; and for those that have none, the code of why."""
+    try:
+        if not folder.is_dir():
+            raise NotFound("There is no such folder", code="no_file", next_call="Name a folder of decision records.")
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".md", ".markdown"))
+    except OSError as error:
+        raise NotFound("The folder cannot be read", code="no_file", next_call="Check who may read it.") from error
+    texts: dict[str, str] = {}
+    refused: dict[str, str] = {}
+    for path in paths:
+        text, code = _text_of(path)
+        if code:
+            refused[path.name] = code
+        else:
+            texts[path.name] = text
+    return texts, refused
+
+
+def _text_of(path: Path) -> tuple[str, str]:
+    """(text, code of why there is none)."""
+    try:
+        if not path.is_file():
+            return "", "no_file"
+        with path.open("rb") as file:
+            raw = file.read(MAX_LINE_BYTES + 1)
+    except OSError:
+        return "", "unreadable"
+    if len(raw) > MAX_LINE_BYTES or len(path.name) > MAX_NAME:
+        return "", "too_long"
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return "", "not_text"
+    return (text, "") if "\0" not in text else ("", "not_text")
 
 
 def import_lines(

@@ -214,7 +214,7 @@ def _as_answer(section: Section, told: object, cursor: Cursor | None) -> dict[st
 # Why a query was ranked by its words alone, as far as its caller can do something about it.
 WITHOUT_VECTORS = {
     "no_vectors": "nothing is embedded yet.",
-    "no_model": "no embedding model is installed here.",
+    "no_model": "there is no embedding model here; `memstore doctor` says what to do.",
     "off": "embedding is turned off here.",
     "other_model": "the store's vectors are of another model; `memstore rebuild --vectors` makes them anew.",
 }
@@ -230,7 +230,7 @@ def _note(sections: dict[str, Section], request: SearchRequest, caller: Caller, 
         parts.append("max_tokens left no room for a section; raise it or lower limit.")
     if any(section.far for section in sections.values()):
         parts.append("No cursor goes further than this; narrow the query, by until for one.")
-    if request.query and question.vector is None:
+    if question.words and question.vector is None:
         why = WITHOUT_VECTORS.get(question.without, "the embedding model cannot be used; `memstore doctor` says why.")
         parts.append(f"Ranked by full text alone: {why}")
     return " ".join(parts)

@@ -95,8 +95,9 @@ def open_refs(store: Store, key: StoreKey, caller: Caller, request: OpenRequest)
         each = (request.max_tokens - 80 - 60 * len(found)) // len(found)
         entries = [_opened(served, ref, request, max(1, each)) for ref, served in found]
         for (_, served), entry in zip(found, entries, strict=True):
-            # T6: seen whole once the end was reached; a piece of it lowers the mark as well.
-            page.show(served, Extent.CONCISE if entry["next_offset"] else Extent.FULL)
+            # T6: seen whole only where it was given whole; a piece of it lowers the mark as well.
+            whole = not request.offset and not entry["next_offset"]
+            page.show(served, Extent.FULL if whole else Extent.CONCISE)
         return Answer({"entries": entries, "warning": WARNING}, page.lowest), page
 
     answer, mark = disclosed(store, caller, look)

@@ -30,7 +30,7 @@ from memstore.write import append
 REFUSED = {
     "unknown_id": "copy ids as answers give them.",
     "own_record": "nobody reviews what he wrote; memory_retract withdraws it.",
-    "not_shown": "read it whole in this context first: memory_get, or memory_open for what is quarantined.",
+    "not_shown": "read it whole, in one call of this context: memory_get, or memory_open for what is quarantined.",
     "untrusted": "outside content is never raised: write a finding about it, and have that reviewed.",
     "withdrawn": "it was retracted, or its author's key is compromised: have it written again.",
     "not_entitled": "the review stands and carries nothing; needs says who must agree.",

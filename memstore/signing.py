@@ -76,6 +76,7 @@ class StoreKey:
         self.store = store_id(signer.public)
         self._fingerprints = self._derived(b"memstore fingerprints v1")
         self._seen = 0
+        self._told: tuple[tuple[str, ...], bytes] = ((), b"")
         self._made: tuple[Frontier | None, str] = (None, "")
         self._refs = ChaCha20Poly1305(self._derived(b"memstore refs v1"))
 
@@ -119,8 +120,13 @@ class StoreKey:
             for name in ("scope", "task", "kind", "answers", "tool", "ttl_seconds", "fetched_at", "derived_from")
         ]
         said.append(str(fields.get("verification", Verification.UNVERIFIED)))
-        named = canonical_bytes([author, *said, hashlib.sha256(content).hexdigest()], nfc=False)
-        return hmac.digest(self._fingerprints, named, "sha256")
+        told = (author, *said, hashlib.sha256(content).hexdigest())
+        # The same record is looked for among those that are here and then stored with it.
+        last, found = self._told
+        if told != last:
+            found = hmac.digest(self._fingerprints, canonical_bytes(list(told), nfc=False), "sha256")
+            self._told = (told, found)
+        return found
 
     def seal(self, told: bytes, bound_to: bytes) -> str:
         """A random-looking ref for `told` that opens only where it is bound to."""

@@ -33,6 +33,9 @@ from memstore.ports import StoredContent, Unit
 from memstore.relabel import carry_out
 from memstore.signing import Signer, StoreKey
 
+# The checkpoint of a head that moves on within a transaction; on disk it is a log that was tampered with.
+UNSIGNED = ""
+
 
 @dataclass(frozen=True, slots=True)
 class Author:
@@ -70,7 +73,8 @@ def append(
     """Sign a statement of `kind` with these fields and log it, with its content, inside `unit`'s transaction."""
     # 1. The author's key must stand now; the act must be the author's to make.
     head = unit.log.head()
-    key.refuse_moved(head.frontier, head.checkpoint)
+    if head.checkpoint != UNSIGNED or not unit.is_sealed_at_commit:
+        key.refuse_moved(head.frontier, head.checkpoint)
     raw, salt = (content.to_bytes(), secrets.token_bytes(SALT_BYTES)) if content else (b"", b"")
     if content:
         fields = {**fields, "content": content_digest(salt, raw)}
@@ -100,13 +104,21 @@ def append(
     frontier = head.frontier.append(logged.leaf)
     changes = fold(entry, statement, unit.view)
     unit.log.append_entry(logged)
-    unit.log.move_head(frontier, key.checkpoint(frontier), unit.now)
-    unit.when_committed(lambda: key.watch(frontier))
+    unit.log.move_head(frontier, UNSIGNED, unit.now)
+    unit.seal_at_commit(lambda: _sealed(unit, key))
     if content and isinstance(statement, Recorded):
         twins = key.fingerprint(author=author.name, fields=fields, content=raw)
         unit.contents.put(entry.seq, StoredContent(salt, raw, twins))
     affected = carry_out(unit, changes, content)
     return Written(id_of(statement, digest), entry, statement, tuple(affected))
+
+
+def _sealed(unit: Unit, key: StoreKey) -> None:
+    """Sign the log as the transaction leaves it: nobody sees a state in between, so none is signed."""
+    head = unit.log.head()
+    if head.checkpoint == UNSIGNED:
+        unit.log.move_head(head.frontier, key.checkpoint(head.frontier), unit.now)
+        unit.when_committed(lambda: key.watch(head.frontier))
 
 
 def admit(unit: Unit, author: Author, statement: Statement, seq: int) -> None:

@@ -39,7 +39,11 @@ def jsonl(path: str, agent: str, scope: str) -> None:
 @scope_option
 @store_option
 def adr(path: str, agent: str, scope: str) -> None:
-    """Import a folder of decision records (MADR or Nygard), each under its file's name; links between them are kept."""
+    """Import a folder of decision records (MADR or Nygard), each under its file's name; links between them are kept.
+
+    Accepted and superseded ones become decisions, rejected ones are kept as rejected; drafts, templates and what is no
+    record are skipped, with the reason.
+    """
     from memstore.importing import decisions_in
 
     _import(agent, scope, decisions_in(Path(path)))

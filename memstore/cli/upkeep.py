@@ -100,21 +100,25 @@ def rebuild_command(vectors: bool) -> None:
 
 def _embed() -> None:
     """Drain the queue with this process's model, which becomes the store's."""
-    from memstore.config import embedding_of
+    from memstore.config import embedding_of, forget_index
 
     with opened_house() as house, progress("Embedding") as show:
         embedding = embedding_of(house.store, store_folder())
         done = embedding.drain(anew=True, progress=show)
         with house.store.read() as unit:
             state, waiting = unit.vectors.state(), unit.counts.rows()["unembedded"]
+    forget_index(store_folder())  # made anew from the vectors by the process that keeps one
     if embedding.without:
         raise StoreUnavailable(
             "There is no embedding model to use",
             code=embedding.without,
             next_call="Run `memstore doctor`, which says why.",
         )
-    note = "Another process embeds; it goes on with the rest." if waiting else ""
-    emit({"ok": not waiting, "model": state.model, "embedded": done, "pending_vectors": waiting, "note": note}, plain)
+    ok = state.model == embedding.model and not waiting
+    note = "" if ok else "Another process holds the queue; run it again once that has ended."
+    emit({"ok": ok, "model": state.model, "embedded": done, "pending_vectors": waiting, "note": note}, plain)
+    if not ok:
+        click.get_current_context().exit(WRONG)
 
 
 @click.command()

@@ -16,7 +16,7 @@ from memstore.cli.arguments import given, options_of
 from memstore.cli.display import table
 from memstore.cli.options import agent_option, opened_as, opened_house, scope_option, store_option
 from memstore.cli.output import emit
-from memstore.errors import InvalidInput, NotFound, StoreUnavailable
+from memstore.errors import InvalidInput, MemStoreError, NotFound
 from memstore.requests import (
     GetRequest,
     HistoryRequest,
@@ -92,7 +92,7 @@ def search_command(agent: str, scope: str, words: tuple[str, ...], **_: Any) -> 
     with opened_as(agent, scope) as memory:
         # No server may be running that embeds behind its clients: a few texts are caught up with here.
         late = time.monotonic() + CATCHES_UP
-        with suppress(StoreUnavailable):  # a full disk or a store that is busy says so where it matters
+        with suppress(MemStoreError):  # whatever is wrong says so where it matters
             memory.embedding.drain(until=lambda: time.monotonic() >= late)
         emit(memory.search(**arguments))
 

@@ -31,7 +31,10 @@ def passages(content: Content) -> list[str]:
     found, rest = pieces(content.body), "\n".join(content.besides_body())
     if found and rest and len(found[-1]) + len(rest) < PASSAGE:
         found[-1], rest = f"{found[-1]}\n{rest}", ""
-    return [f"{content.title}\n{piece}".strip() for piece in [*found, *pieces(rest)][:MOST_PASSAGES] or [""]]
+    # A body too long for its passages leaves half of them to the reasons that are given for it.
+    besides = pieces(rest)[: MOST_PASSAGES // 2]
+    told = [*found[: MOST_PASSAGES - len(besides)], *besides]
+    return [f"{content.title}\n{piece}".strip() for piece in told or [""]]
 
 
 def pieces(text: str) -> list[str]:

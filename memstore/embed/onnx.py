@@ -8,11 +8,13 @@ every start, beside those imports, before anything of them is used.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memstore.embed import checked, no_model
+from memstore.embed import bad_model, checked, no_model
 from memstore.embed.conversion import (
     DIMENSION,
     INSTALL,
@@ -22,6 +24,7 @@ from memstore.embed.conversion import (
     packaged_model,
     verify_model,
 )
+from memstore.errors import MemStoreError
 
 if TYPE_CHECKING:
     from memstore.ports import Vector
@@ -52,14 +55,16 @@ class OnnxEmbedder:
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         for row, text in enumerate(texts):
             # A query may hold half a surrogate pair, which the tokenizer refuses.
-            ids = np.array([tokenizer.encode(text.encode(errors="replace").decode()).ids], dtype=np.int64)
-            vectors[row] = runner.run(["vectors"], {"ids": ids, "mask": np.ones_like(ids)})[0][0]
+            with _refusing("The embedding model failed"):
+                ids = np.array([tokenizer.encode(text.encode(errors="replace").decode()).ids], dtype=np.int64)
+                vectors[row] = runner.run(["vectors"], {"ids": ids, "mask": np.ones_like(ids)})[0][0]
         return checked(vectors, count=len(texts), dimension=self.dimension)
 
     def _ready(self) -> tuple[Any, Any]:
         with self._loading:
             if self._loaded is None:
-                self._loaded = self._load()
+                with _refusing("The embedding model cannot be loaded"):
+                    self._loaded = self._load()
             return self._loaded
 
     def _load(self) -> tuple[Any, Any]:
@@ -84,3 +89,14 @@ class OnnxEmbedder:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(weights.parent))
         graph = graph_of(weights, self._cache)
         return tokenizer, onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """Whatever the libraries that run a model raise, as a refusal of ours: its classes are nowhere stated."""
+    try:
+        yield
+    except MemStoreError:
+        raise
+    except Exception as error:
+        raise bad_model(what) from error

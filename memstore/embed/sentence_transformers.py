@@ -38,7 +38,10 @@ class SentenceTransformersEmbedder:
     @cached_property
     def model_id(self) -> str:
         """Name, digest of the files, runner and precision."""
-        return f"{self._name}@{_digest(self._folder)}/torch-f32"
+        try:
+            return f"{self._name}@{_digest(self._folder)}/torch-f32"
+        except OSError as error:
+            raise no_model("The files of the model that MEMSTORE_MODEL names cannot be read", NAME_ANOTHER) from error
 
     @cached_property
     def dimension(self) -> int:

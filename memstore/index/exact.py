@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from statistics import mode
 from typing import TYPE_CHECKING
 
 from memstore.core.labels import Label
@@ -76,7 +77,7 @@ class _Tier:
         self.generation = generation
         self.last = 0
         self._count = 0
-        self._gaps = False
+        self._gaps = 0
         self._order: Whole | None = None
         self._vectors = np.empty((0, 0), dtype=np.float32)
         self._records = np.empty(0, dtype=np.int64)
@@ -87,24 +88,37 @@ class _Tier:
         """Take in what became of the tier since `self.last`; rows come in the order of their numbers."""
         import numpy as np
 
-        left = {row.record: row.no for row in rows if row.vector is None}
+        left = [row.record for row in rows if row.vector is None]
         if left:
-            held = self._records[: self._count]
-            held[np.isin(held, list(left))] = GONE
-            self._gaps = True
-        # A record that left and came back has rows after the one that says it left.
-        fresh = [row for row in rows if row.vector is not None and row.no > left.get(row.record, 0)]
+            self._drop(np.isin(self._records[: self._count], left))
+        # Of a record that left, what rows there are came after that.
+        fresh = [row for row in rows if row.vector is not None]
         if fresh:
             self._append(fresh)
         self.last = last
         self._order = None
         self._scanned = (b"", self._vectors)
 
+    def _drop(self, gone: NDArray[np.bool_]) -> None:
+        """Forget rows, their numbers too; where most have gone, those that are left close up."""
+        self._records[: self._count][gone] = GONE
+        self._vectors[: self._count][gone] = 0
+        self._gaps += int(gone.sum())
+        if self._gaps * 2 <= self._count:
+            return
+        kept = self._records[: self._count] != GONE
+        self._vectors, self._passages = self._vectors[: self._count][kept], self._passages[: self._count][kept]
+        self._records = self._records[: self._count][kept]
+        self._count, self._gaps = len(self._records), 0
+
     def _append(self, rows: list[VectorRow]) -> None:
         import numpy as np
 
+        # A row of another length than its tier is damaged: it proposes nothing, and its record is found by words.
+        size = self._vectors.shape[1] * 2 or mode(len(row.vector or b"") for row in rows)
+        rows = [row for row in rows if row.vector is not None and len(row.vector) == size]
         data = np.frombuffer(b"".join(row.vector or b"" for row in rows), dtype=np.float16)
-        self._make_room(len(rows), data.size // len(rows))
+        self._make_room(len(rows), size // 2)
         added = slice(self._count, self._count + len(rows))
         self._vectors[added] = data.reshape(len(rows), -1)
         self._records[added] = [row.record for row in rows]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+from contextlib import suppress
 from typing import assert_never
 
 from memstore.core.fold import (
@@ -35,6 +36,7 @@ from memstore.core.records import Content
 from memstore.core.reviews import PutGrant, PutRetraction, PutReview, RevokeGrant
 from memstore.core.state import RecordState
 from memstore.core.statements import Withdrawal
+from memstore.errors import IntegrityError
 from memstore.stores.handoffs import apply_handoff
 from memstore.stores.sql import QUERIES
 
@@ -198,9 +200,10 @@ def take_words(conn: sqlite3.Connection, label: Label, seq: int, content: Conten
 
 
 def fill_words(conn: sqlite3.Connection) -> None:
-    """The words of all records, into tables that hold none."""
-    for row in conn.execute(QUERIES["contents_of_records"]).fetchall():
-        put_words(conn, Label(row["label"]), row["seq"], Content.parse(row["content"]))
+    """The words of all records, into tables that hold none; what is damaged has none, and is quarantined when read."""
+    for row in conn.execute(QUERIES["contents_of_records"]):
+        with suppress(IntegrityError):
+            put_words(conn, Label(row["label"]), row["seq"], Content.parse(row["content"]))
 
 
 def _erase(conn: sqlite3.Connection, record: str) -> None:

@@ -496,7 +496,8 @@ FROM embedding e LEFT JOIN models m ON m.no = e.model;
 INSERT INTO models (name, precision) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET precision = excluded.precision;
 
 -- name: adopt_model
-UPDATE embedding SET model = (SELECT no FROM models WHERE name = ?), generation = generation + 1;
+UPDATE embedding SET generation = generation + (model IS NOT (SELECT no FROM models WHERE name = :name)),
+    model = (SELECT no FROM models WHERE name = :name);
 
 -- name: empty_queue
 DELETE FROM unembedded;

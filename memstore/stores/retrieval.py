@@ -11,6 +11,7 @@ import re
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from memstore.core.labels import Label
 from memstore.ports import Filter, Found, Match, Matches, Share
@@ -23,10 +24,10 @@ END_OF_LOG = 2**62
 # How much a word in the title, in the beginning of the text, and in the text counts (ADR 0017).
 WEIGHTS = "8.0, 4.0, 1.0"
 _WORD = re.compile(r"\w+")
-# What somebody gave a name to: foo.bar, foo_bar, fooBar, HTTPError, ERR, x86, 484.
-_IDENTIFIER = re.compile(
-    r"\w+(?:\.\w+)+|\w*_\w*|\b[A-Za-z]*[a-z][A-Z]\w*|\b[A-Z]{2,}\w*|\b(?=\w*\d)(?=\w*[A-Za-z])\w+|\b\d{3,}\b"
-)
+_TOKEN = re.compile(r"\w+(?:\.\w+)*")
+_CAMEL = re.compile(r"[a-z][A-Z]|[A-Z]{2}")
+# Ties are read on to their end; beyond this many matches it is quicker to rank all that pass the filter.
+DEEPEST = 4000
 
 
 _BEST = (
@@ -47,14 +48,22 @@ class _Where:
         self.values.extend(values)
 
 
+@lru_cache(maxsize=64)
 def match_expression(query: str) -> str:
     """The words of a query as FTS5 strings joined by OR; "" if it has none.
 
     What looks like an identifier stands twice, which counts it twice: who names one wants it, among all other words.
     """
     words = list(dict.fromkeys(word.lower() for word in _WORD.findall(query)))[:MAX_TERMS]
-    named = dict.fromkeys(word.lower() for word in _IDENTIFIER.findall(query) if _WORD.search(word))
-    return " OR ".join(f'"{word}"' for word in [*words, *list(named)[:MAX_TERMS]])
+    named = list(dict.fromkeys(token.lower() for token in _TOKEN.findall(query) if _is_identifier(token)))[:MAX_TERMS]
+    return " OR ".join(f'"{word}"' for word in [*words, *named])
+
+
+def _is_identifier(token: str) -> bool:
+    """Whether it looks like a name that somebody gave: foo.bar, foo_bar, fooBar, HTTPError, x86, 484."""
+    digits = sum(character.isdigit() for character in token)
+    mixed = 0 < digits < len(token)
+    return "." in token or "_" in token or mixed or digits > 2 or _CAMEL.search(token) is not None
 
 
 _ALIVE = (
@@ -152,7 +161,7 @@ class RetrievalTables:
         # Ranking is what takes the time, and a search asks for both shares of a tier: one pass gives both.
         asked = ("ranking", match, wanted, label, most, share is Share.ANY)
         found = self._memo.get(asked, lambda: self._best_of_some(match, wanted, label=label, share=share, most=most))
-        return found.get(share is Share.FALLEN, Matches())
+        return found[share is Share.FALLEN]
 
     def _is_only_scope(self, scope: str) -> bool:
         row = self._memo.get("scopes", lambda: self.conn.execute(QUERIES["scopes"]).fetchone())
@@ -164,15 +173,16 @@ class RetrievalTables:
         if share is Share.FALLEN:
             return odd.fallen
         depth = most + most // 2
-        while True:
+        while depth <= DEEPEST:
             ranked = self._ranked(match, label, depth)
             ids = self.allowed([record for record, _ in ranked], wanted, label=label, share=share)
-            if len(ids) >= most or len(ranked) < depth:
-                break
+            found = sorted((Match(r, ids[r], score) for r, score in ranked if r in ids), key=_best_first)
+            # What ties with the last one that is wanted has to be there too: ties fall by id, and not by chance.
+            if len(ranked) < depth or (len(found) >= most and ranked[-1][1] < found[most - 1].score):
+                total = odd.every - odd.replaced - (odd.fallen.total if share is Share.IN_FORCE else 0)
+                return Matches(tuple(found[:most]), total)
             depth *= 4
-        found = [Match(record, ids[record], score) for record, score in ranked if record in ids]
-        total = odd.every - odd.replaced - (odd.fallen.total if share is Share.IN_FORCE else 0)
-        return Matches(tuple(sorted(found, key=_best_first)[:most]), total)
+        return self._best_of_some(match, wanted, label=label, share=share, most=most)[False]
 
     def _ranked(self, match: str, label: Label, depth: int) -> list[tuple[int, float]]:
         """(position, score) of a tier's best matches, whatever became of them."""
@@ -220,12 +230,11 @@ class RetrievalTables:
             f" {_BEST.format(0)} UNION ALL {_BEST.format(1)} ORDER BY fallen, score, id"
         )
         rows = self.conn.execute(sql, (*values, match, *where.values, most, most)).fetchall()
-        return {
-            bool(part): Matches(
-                tuple(Match(row["seq"], row["id"], -row["score"]) for row in rows if row["fallen"] == part), total
-            )
-            for part, total in {row["fallen"]: row["total"] for row in rows}.items()
-        }
+        parts = {False: Matches(), True: Matches()}
+        for part, total in {row["fallen"]: row["total"] for row in rows}.items():
+            best = (Match(row["seq"], row["id"], -row["score"]) for row in rows if row["fallen"] == part)
+            parts[bool(part)] = Matches(tuple(best), total)
+        return parts
 
     def matched(self, query: str, records: Sequence[int], *, label: Label) -> set[int]:
         """Those of `records` that hold a word of the query."""

@@ -53,6 +53,7 @@ class SqliteUnit:
         self.now = now
         self.wall = wall
         self.acts: list[Callable[[], None]] = []
+        self.seal: Callable[[], None] | None = None
         self._memo = memo or Memo(conn)
         self.log = LogTables(conn, self._memo)
         self.contents = ContentTable(conn)
@@ -98,6 +99,15 @@ class SqliteUnit:
     def when_committed(self, act: Callable[[], None]) -> None:
         """Have `act` called once all this is on disk, and not where it is taken back."""
         self.acts.append(act)
+
+    @property
+    def is_sealed_at_commit(self) -> bool:
+        """Whether something is done before this transaction is committed."""
+        return self.seal is not None
+
+    def seal_at_commit(self, act: Callable[[], None]) -> None:
+        """Have `act` done as the last thing before the commit; one act, the last that was given."""
+        self.seal = act
 
     def forget_projection(self) -> None:
         """Empty everything that `fold` fills; what it is folded from stays."""
@@ -170,6 +180,8 @@ class SqliteStore:
                 wall = self.clock()
                 unit = SqliteUnit(conn, max(wall, floor), wall=wall)
                 yield unit
+                if unit.seal is not None:
+                    unit.seal()
                 conn.execute("COMMIT")
                 for act in unit.acts:
                     act()

@@ -28,7 +28,7 @@ class VectorTables:
     def adopt(self, model: str, precision: str) -> None:
         """Make this the store's model: what has no vectors of it yet waits, the rest is as it was."""
         self.conn.execute(QUERIES["put_model"], (model, precision))
-        self.conn.execute(QUERIES["adopt_model"], (model,))
+        self.conn.execute(QUERIES["adopt_model"], {"name": model})
         self.conn.execute(QUERIES["empty_queue"])
         self.conn.execute(QUERIES["requeue"])
 

@@ -52,7 +52,8 @@ def test_a_review_that_was_logged_all_the_same_carries_nothing(fleet: Fleet, sai
     assert fleet.sql("SELECT label FROM records WHERE id = ?", said) == [(2,)]
 
 
-def test_a_body_that_takes_two_openings_is_whole_after_both(fleet: Fleet, said: str):
+def test_a_body_opened_in_pieces_was_not_shown_whole(fleet: Fleet, said: str):
+    """Its last piece alone, or every piece but one, would else count as all of it."""
     worker, lead = fleet.fresh("worker"), fleet.fresh("lead")
     worker.observe("https://evil.example/", "a page")
     note = worker.write("finding", "Tainted", LONG)["id"]
@@ -61,4 +62,6 @@ def test_a_body_that_takes_two_openings_is_whole_after_both(fleet: Fleet, said: 
     assert first["next_offset"] > 0
     assert lead.review([note], "endorse")["results"][0]["refused"] == "not_shown"
     assert lead.open(ref, offset=first["next_offset"], max_tokens=100_000)["entries"][0]["next_offset"] == 0
+    assert lead.review([note], "endorse")["results"][0]["refused"] == "not_shown"
+    assert lead.open(ref, max_tokens=100_000)["entries"][0]["next_offset"] == 0
     assert lead.review([note], "endorse")["results"][0]["label"] == "attributed"

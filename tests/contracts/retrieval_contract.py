@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from memstore.core.labels import Label
 from memstore.core.records import Content
 from memstore.core.statements import Kind
 from memstore.ports import Matches, Share, Store, Unit
+from memstore.stores.retrieval import match_expression
 
 
 def sought(
@@ -31,6 +33,17 @@ def sought(
         return [match.record for match in matches.best]
     found = unit.retrieval.newest(wanted, label=label, share=share, most=most)
     return [seq for record in found.ids for seq in range(60) if record_id(seq) == record]
+
+
+def sought_ids(unit: Unit, most: int, **filters: Any) -> list[str]:
+    part: dict[str, Any] = {"label": Label.ATTRIBUTED, "share": Share.IN_FORCE, "most": most}
+    return [match.id for match in unit.retrieval.matching("alpha", everything(**filters), **part).best]
+
+
+def _seconds(query: str) -> float:
+    start = time.process_time()
+    match_expression.__wrapped__(query)
+    return time.process_time() - start
 
 
 class RetrievalContract:
@@ -172,6 +185,30 @@ class RetrievalContract:
             unit.records.relabel(told, Label.TAINTED, suspect=False, content=content)
             assert sought(unit) == sought(unit, "") == []
             assert sought(unit, label=Label.TAINTED, share=Share.ANY) == [0]
+
+    @pytest.mark.parametrize("most", [5, 100, 140])
+    def test_ties_fall_by_id_however_many_there_are_and_whatever_else_is_in_the_store(self, store: Store, most: int):
+        with store.write() as unit:
+            for seq in range(400):
+                put(unit, seq, "alpha")
+            alone = sought_ids(unit, most)
+            put(unit, 500, "alpha", scope="b", label=Label.UNTRUSTED)
+            beside = sought_ids(unit, most)
+            narrowed = sought_ids(unit, most, until_seq=450)
+        assert alone == beside == narrowed == sorted(record_id(seq) for seq in range(400))[:most]
+
+    def test_an_identifier_counts_twice_and_an_ordinary_word_once(self):
+        asked = match_expression("Where is retry_limit of httpClient 484 and foo.bar set, or Not")
+        for word in ("retry_limit", "httpclient", "484", "foo.bar"):
+            assert asked.count(f'"{word}"') == 2 - ("." in word), word
+        for word in ("where", "is", "of", "set", "or", "not", "foo", "bar"):
+            assert asked.count(f'"{word}"') == 1, word
+
+    @pytest.mark.parametrize("query", ["a" * 4096, "a." * 2048, "_" * 4096, "aA" * 2048, "a_" * 2048])
+    def test_a_long_query_is_read_once(self, query: str):
+        # Quadratic, this took seconds; the steps of a scan are counted by its time against one ten times shorter.
+        whole, part = _seconds(query), _seconds(query[:410])
+        assert whole < 0.05 or whole < 40 * part
 
     def test_a_timeline_has_records_and_starts_and_ends_in_order(self, store: Store):
         with store.write() as unit:

@@ -130,3 +130,14 @@ def test_nothing_heavy_is_imported_before_the_first_text_and_never_torch(embedde
 def test_vectors_of_another_form_are_refused(vectors) -> None:
     with pytest.raises(IntegrityError, match=r"^bad_model"):
         checked(vectors, count=2, dimension=384)
+
+
+def test_whatever_the_runner_raises_is_a_refusal(model, monkeypatch) -> None:
+    import onnxruntime
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a message of its own")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", broken)
+    with pytest.raises(IntegrityError, match=r"^bad_model: The embedding model cannot be loaded"):
+        OnnxEmbedder().embed(["a text"])

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from memstore import log
 from memstore.config import embedding_of, open_house, open_store
 from memstore.core.labels import Label
 from memstore.core.records import Content
+from memstore.stores.projection import fill_words
 
 
 @pytest.fixture
@@ -129,7 +131,7 @@ def test_an_interrupted_drain_is_gone_on_with(fleet, model):
 def test_one_process_at_a_time_drains(fleet, model):
     fleet.fresh("ada").write("finding", "A ship", "x")
     embedding = embedding_of(fleet.house.store, fleet.folder, model)
-    with embedding._held() as held:
+    with embedding._held(waits=False) as held:
         assert held
         assert fleet.embed() == 0
     assert fleet.embed() == 1
@@ -268,3 +270,147 @@ def test_any_text_can_be_embedded_and_found(fleet, model, body):
     told = ada.write("constraint", "A ship", body)["id"]
     assert fleet.embed() == 1
     assert ids(ada.search("boat"), "attributed") == [told]
+
+
+def test_damage_to_one_record_holds_up_nobody(fleet, model):
+    ada = fleet.fresh("ada")
+    ada.write("finding", "A ship", "x")
+    broken = ada.write("finding", "Another ship", "x")["id"]
+    ada.write("finding", "A third ship", "x")
+    seq = fleet.sql("SELECT seq FROM records WHERE id = ?", broken)[0][0]
+    fleet.sql("UPDATE contents SET content = x'7b22' WHERE seq = ?", seq)
+    assert fleet.embed() == 3
+    assert pending(fleet) == 0
+    assert vectors(fleet) == {"attributed": 2}
+    assert ada.search("boat")["attributed"]["count"] == 2
+
+
+def test_a_damaged_vector_proposes_nothing_and_stops_nothing(fleet, model):
+    ada = fleet.fresh("ada")
+    told = [ada.write("finding", f"Ship {number}", "x")["id"] for number in range(3)]
+    fleet.embed()
+    seq = fleet.sql("SELECT seq FROM records WHERE id = ?", told[0])[0][0]
+    fleet.sql("UPDATE vectors SET vector = x'0011' WHERE record = ?", seq)
+    assert sorted(ids(fleet.fresh("ben").search("boat"), "attributed")) == sorted(told[1:])
+    assert told[0] in ids(fleet.fresh("ben").search("ship 0"), "attributed")
+
+
+def test_words_can_be_made_anew_around_a_damaged_record(fleet):
+    ada = fleet.fresh("ada")
+    told = ada.write("finding", "A ship", "x")["id"]
+    broken = ada.write("finding", "Another ship", "x")["id"]
+    fleet.sql("UPDATE contents SET content = x'7b22' WHERE seq = (SELECT seq FROM records WHERE id = ?)", broken)
+    fleet.sql("INSERT INTO words_attributed (words_attributed) VALUES ('delete-all')")
+    with fleet.house.store.write() as unit:
+        fill_words(unit.conn)
+    assert ids(ada.search("ship"), "attributed") == [told]
+
+
+def test_what_stands_higher_waits_for_a_few_texts_at_most(fleet, model):
+    ben = fleet.fresh("ben")
+    for number in range(4):
+        ben.observe(f"https://example.org/{number}", f"Page {number}. " * 4000)
+    lead = fleet.fresh("lead")
+
+    def written_meanwhile() -> bool:
+        if len(model.texts) == 10:
+            lead.write("decision", "A lead's word", rationale="x", alternatives=["none"])
+        return False
+
+    embedding_of(fleet.house.store, fleet.folder, model).drain(until=written_meanwhile)
+    place = next(at for at, text in enumerate(model.texts) if text.startswith("A lead's word"))
+    pages = [at for at, text in enumerate(model.texts) if text.startswith("Page")]
+    assert pages[0] < place < len(model.texts) // 3
+
+
+def test_a_long_record_is_left_in_its_middle_when_time_is_up_and_embedded_whole_later(fleet, model):
+    fleet.fresh("ada").write("finding", "Long", "A word of many. " * 4000)
+    model.stops_after = 5
+    embedding = embedding_of(fleet.house.store, fleet.folder, model)
+    assert embedding.drain(until=model.enough.is_set) == 0
+    assert (len(model.texts), pending(fleet)) == (5, 1)
+    model.enough.clear()
+    model.stops_after = -1
+    assert fleet.embed() == 1
+
+
+def test_a_forked_child_keeps_no_lock(fleet, model):
+    fleet.fresh("ada").write("finding", "A ship", "x")
+    embedding = embedding_of(fleet.house.store, fleet.folder, model)
+    read, write = os.pipe()
+    with embedding._held(waits=False) as held:
+        assert held
+        child = os.fork()
+        if child == 0:
+            os.read(read, 1)
+            os._exit(0)
+    try:
+        assert fleet.embed() == 1
+    finally:
+        os.write(write, b"x")
+        os.waitpid(child, 0)
+
+
+def test_the_operator_waits_for_another_process_to_let_the_queue_go(fleet, model):
+    fleet.fresh("ada").write("finding", "A ship", "x")
+    fleet.embed()
+    later, done = FakeModel("later"), []
+    with embedding_of(fleet.house.store, fleet.folder, model)._held(waits=False) as held:
+        assert held
+        asked = threading.Thread(
+            target=lambda: done.append(embedding_of(fleet.house.store, fleet.folder, later).drain(anew=True))
+        )
+        asked.start()
+    asked.join(60)
+    assert done == [1]
+
+
+def test_a_blank_query_lists(fleet, model):
+    ada = fleet.fresh("ada")
+    told = ada.write("finding", "A ship", "x")["id"]
+    answer = ada.search("  \n ")
+    assert (ids(answer, "attributed"), answer["note"]) == ([told], "")
+
+
+def test_a_question_made_for_another_model_asks_by_words_alone(fleet, model):
+    ada = fleet.fresh("ada")
+    ada.write("finding", "A ship", "x")
+    fleet.embed()
+    embedding = embedding_of(fleet.house.store, fleet.folder, model)
+    question = embedding.question("boat")
+    with fleet.house.store.write() as unit:
+        assert question.asked_of(unit.vectors.state()).vector is not None
+        unit.vectors.adopt("another", "f16")
+        asked = question.asked_of(unit.vectors.state())
+    assert (asked.vector, asked.without) == (None, "other_model")
+
+
+def test_the_nearest_that_match_beyond_the_best_are_counted_once(fleet, model):
+    ada = fleet.fresh("ada")
+    for number in range(130):
+        ada.write("finding", f"Ship {number}", "x")
+    ada.write("finding", "Boat", "boat")
+    fleet.embed()
+    assert ada.search("ship", limit=1)["attributed"]["count"] == 131
+
+
+def test_a_copy_closes_up_once_most_of_it_has_gone(fleet, model):
+    ada = fleet.fresh("ada")
+    told = [ada.write("finding", f"Ship {number}", "x")["id"] for number in range(12)]
+    fleet.embed()
+    assert ada.search("boat")["attributed"]["count"] == 12
+    for record in told[:10]:
+        fleet.erase(record)
+    assert sorted(ids(ada.search("boat"), "attributed")) == sorted(told[10:])
+
+
+def test_a_store_of_another_scope_moves_nothing(fleet, model):
+    lead = fleet.agent("chief", role="lead", scopes=("main", "other"))
+    flooder = fleet.agent("flooder", open_world=True, scopes=("other",))
+    for number in range(200):
+        lead.write("finding", f"nightly run {number:04} passed", "x")
+    fleet.embed()
+    before = ids(lead.search("nightly run passed"), "trusted")
+    flooder.write("finding", "nightly run passed", "x")
+    fleet.embed()
+    assert ids(lead.search("nightly run passed"), "trusted") == before
