@@ -128,21 +128,21 @@ def _receipt(store: Store, key: StoreKey, caller: Caller, found: Inspection) -> 
     with store.write() as unit:
         handoff = _for_me(unit, caller, found.handoff.id)
         again = inspect(unit, handoff, caller.principal)
-        if (again.verified, again.codes, handoff.token) != (found.verified, found.codes, found.handoff.token):
+        if (again.verified, again.digest, handoff.token) != (found.verified, found.digest, found.handoff.token):
             return ""
         for one in unit.receipts.receipts(handoff.id):
             if one.author == caller.name and one.launch == caller.launch and _is_of(one, again):
                 return one.id
         ensure_context(unit, caller)
         fields = {"handoff": handoff.id, "token": handoff.token}
-        fields |= {"verified": list(again.verified), "problems": list(again.codes)}
+        fields |= {"verified": list(again.verified), "problems": list(again.codes), "found": again.digest}
         return append(unit, key, caller.author, HandoffReceived, fields).id
 
 
 def _is_of(receipt: ReceiptState, found: Inspection) -> bool:
     """Whether a receipt says just what is found now, of this attempt."""
-    same = (receipt.token, receipt.verified, receipt.problems)
-    return same == (found.handoff.token, found.verified, found.codes)
+    same = (receipt.token, receipt.verified, receipt.found)
+    return same == (found.handoff.token, found.verified, found.digest)
 
 
 def respond(

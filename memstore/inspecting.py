@@ -23,6 +23,7 @@ from memstore.core.boundary import (
     gathered,
     missing,
 )
+from memstore.core.canonical import canonical_bytes
 from memstore.core.entries import leaf_of
 from memstore.core.forms import MAX_HOPS
 from memstore.core.handoffs import accepts_contract
@@ -56,6 +57,13 @@ class Inspection:
     @property
     def codes(self) -> tuple[str, ...]:
         return tuple(problem.code for problem in self.problems)
+
+    @property
+    def digest(self) -> str:
+        """Over each problem with the records that have it, and the delta: what a receipt is of, beside its digests."""
+        problems = [[problem.code, sorted(problem.ids)] for problem in self.problems]
+        told = [problems, [list(one) for one in self.delta.dropped], [list(one) for one in self.delta.added]]
+        return hashlib.sha256(canonical_bytes(told, nfc=False)).hexdigest()
 
     @property
     def valid(self) -> bool:

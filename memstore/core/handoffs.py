@@ -296,7 +296,7 @@ def handoff_changes(entry: Entry, statement: Statement, view: View) -> list[Hand
             return [PutHandoff(_offered(entry, statement), statement.key, carried)]
         case HandoffReceived():
             place = (short_id("h-", entry.digest), entry.seq, statement.handoff, statement.author, statement.launch)
-            told = (statement.token, tuple(statement.verified), tuple(statement.problems))
+            told = (statement.token, tuple(statement.verified), tuple(statement.problems), statement.found)
             return [PutReceipt(ReceiptState(*place, *told))]
         case HandoffAnswered():
             found = view.handoff(statement.handoff)

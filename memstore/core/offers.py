@@ -92,7 +92,8 @@ class HandoffOffered(Statement):
 class HandoffReceived(Statement):
     """A receipt: what of a handoff was verified (digests of what was signed) and the problems that were found.
 
-    `token` is the lease that was given last, so that a receipt is of one attempt.
+    `token` is the lease that was given last, so that a receipt is of one attempt; `found` a digest over each problem with
+    the records that have it, and over the delta: the same codes on other records are another finding.
     """
 
     noun = "handoff.receipt"
@@ -100,6 +101,7 @@ class HandoffReceived(Statement):
     token: Micros
     verified: Annotated[list[Digest], Field(max_length=8 * MAX_NAMED)]
     problems: Codes = []
+    found: OptionalDigest = ""
 
 
 class HandoffAnswered(Statement):

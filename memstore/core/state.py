@@ -198,6 +198,7 @@ class ReceiptState:
     token: int
     verified: tuple[str, ...]
     problems: tuple[str, ...]
+    found: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def handoff_from(row: sqlite3.Row) -> HandoffState:
 
 def receipt_from(row: sqlite3.Row) -> ReceiptState:
     place = (row["id"], row["seq"], row["handoff"], row["author"], row["launch"], row["token"])
-    return ReceiptState(*place, tuple(json.loads(row["verified"])), tuple(json.loads(row["problems"])))
+    return ReceiptState(*place, tuple(json.loads(row["verified"])), tuple(json.loads(row["problems"])), row["found"])
 
 
 def contract_from(row: sqlite3.Row) -> ContractState:
@@ -152,7 +152,7 @@ def apply_handoff(conn: sqlite3.Connection, change: HandoffChange) -> None:
             _put(conn, h, key)
             conn.executemany(QUERIES["put_carried"], [(h.seq, part, record) for part, record in carried])
         case PutReceipt(r):
-            told = (json.dumps(r.verified), json.dumps(r.problems))
+            told = (json.dumps(r.verified), json.dumps(r.problems), r.found)
             conn.execute(QUERIES["put_receipt"], (r.seq, r.id, r.handoff, r.author, r.launch, r.token, *told))
         case MoveHandoff(h, author, action, digest, receipt, outputs, acknowledged):
             moved: tuple[Any, ...] = (h.stage, h.moved, h.token, h.attempts, h.holder, h.holder_launch)

@@ -691,7 +691,8 @@ UPDATE handoffs SET stage = ?, moved = ?, token = ?, attempts = ?, holder = ?, h
     decided = ? WHERE id = ?;
 
 -- name: put_receipt
-INSERT INTO receipts (seq, id, handoff, author, launch, token, verified, problems) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO receipts (seq, id, handoff, author, launch, token, verified, problems, found)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: receipt
 SELECT * FROM receipts WHERE id = ?;
