@@ -283,7 +283,7 @@ def _grant(
 
 
 def _phrased(unit: Unit, key: StoreKey, caller: Caller, request: HandoffOfferRequest) -> dict[str, Any]:
-    """Ids for all that was phrased or named (T11)."""
+    """Ids for all that was phrased or named (T11), and which of them were phrased here."""
     found: dict[str, Any] = {}
     for part, kind in _PHRASED.items():
         said = [item for item in getattr(request, part) if item != NONE]
@@ -302,14 +302,21 @@ def _phrased(unit: Unit, key: StoreKey, caller: Caller, request: HandoffOfferReq
         )
     if request.gate:
         found["gate"] = _as_record(unit, key, caller, request.gate, Kind.QUESTION, "gate", session=request.session)
-    return found
+    named = [request.rationale, request.gate, *(item for part in _PHRASED for item in getattr(request, part))]
+    by_id = {known_records(unit, caller, [item], "outputs")[0] for item in named if _is_id(item)}
+    told = [one for value in found.values() for one in ([value] if isinstance(value, str) else value)]
+    return {**found, "phrased": [one for one in dict.fromkeys(told) if one not in by_id]}
+
+
+def _is_id(item: str) -> bool:
+    return item.startswith("key:") or bool(ids_among([item]))
 
 
 def _as_record(
     unit: Unit, key: StoreKey, caller: Caller, item: str, kind: Kind, part: str, *, session: str = ""
 ) -> str:
     """The id that an item is, or that of the record that its text becomes."""
-    if item.startswith("key:") or ids_among([item]):
+    if _is_id(item):
         return known_records(unit, caller, [item], part)[0]
     more: dict[str, Any] = {"rationale": item} if kind is Kind.REJECTED else {}
     return said_as(unit, key, caller, item, kind, part, session=session, **more)

@@ -59,11 +59,15 @@ CARRIED = ("outputs", "questions", "rejected", "constraints", "caveats")
 
 @dataclass(frozen=True, slots=True)
 class PutHandoff:
-    """A handoff is offered; `carried` are (part, record id) of all that it hands over."""
+    """A handoff is offered; `carried` are (part, record id) of all that it hands over.
+
+    `phrased` are (position, whether it is the gate) of the records that were written for it.
+    """
 
     handoff: HandoffState
     key: str
     carried: tuple[tuple[str, str], ...]
+    phrased: tuple[tuple[int, bool], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +297,7 @@ def handoff_changes(entry: Entry, statement: Statement, view: View) -> list[Hand
     match statement:
         case HandoffOffered():
             carried = tuple((part, record) for part in CARRIED for record in getattr(statement, part))
-            return [PutHandoff(_offered(entry, statement), statement.key, carried)]
+            return [PutHandoff(_offered(entry, statement), statement.key, carried, _phrased(statement, view))]
         case HandoffReceived():
             place = (short_id("h-", entry.digest), entry.seq, statement.handoff, statement.author, statement.launch)
             told = (statement.token, tuple(statement.verified), tuple(statement.problems), statement.found)
@@ -318,6 +322,16 @@ def handoff_changes(entry: Entry, statement: Statement, view: View) -> list[Hand
             return []
 
 
+def _phrased(statement: HandoffOffered, view: View) -> tuple[tuple[int, bool], ...]:
+    """The author's own alone: what others wrote stands by itself, whatever a handoff says of it."""
+    found = ((record, view.record(record)) for record in statement.phrased)
+    return tuple(
+        (state.seq, record == statement.gate)
+        for record, state in found
+        if state is not None and state.author == statement.author
+    )
+
+
 def _offered(entry: Entry, statement: HandoffOffered) -> HandoffState:
     said = (
         "scope", "task", "type", "launch", "to", "receiver", "fallback", "contract", "deadline", "parent", "hop",
@@ -332,6 +346,7 @@ def _offered(entry: Entry, statement: HandoffOffered) -> HandoffState:
         label=entry.verdict.label,
         stage=S.AWAITING_APPROVAL if statement.gate else S.OFFERED,
         moved=entry.seq,
+        gated=bool(statement.gate),
         **{name: getattr(statement, name) for name in said},
     )
 

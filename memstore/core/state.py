@@ -161,6 +161,7 @@ class HandoffState:
     reason: str = ""
     decided: int = -1
     digest: str = ""
+    gated: bool = False
     until: int | None = None
 
     def lapsed(self, now: int) -> bool:

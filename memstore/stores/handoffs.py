@@ -33,6 +33,7 @@ def handoff_from(row: sqlite3.Row) -> HandoffState:
         to=row["asked"],
         label=member(Label, row["label"], Label.UNTRUSTED),
         stage=member(HandoffStatus, row["stage"], HandoffStatus.CANCELLED),
+        gated=bool(row["gated"]),
         **{name: row[name] for name in plain},
     )
 
@@ -148,8 +149,9 @@ def _answered_from(row: sqlite3.Row) -> Answered:
 def apply_handoff(conn: sqlite3.Connection, change: HandoffChange) -> None:
     """Carry one change of a handoff or contract out."""
     match change:
-        case PutHandoff(h, key, carried):
+        case PutHandoff(h, key, carried, phrased):
             _put(conn, h, key)
+            conn.executemany(QUERIES["put_phrased"], [(record, h.seq, gate) for record, gate in phrased])
             conn.executemany(QUERIES["put_carried"], [(h.seq, part, record) for part, record in carried])
         case PutReceipt(r):
             told = (json.dumps(r.verified), json.dumps(r.problems), r.found)
@@ -169,5 +171,5 @@ def apply_handoff(conn: sqlite3.Connection, change: HandoffChange) -> None:
 
 def _put(conn: sqlite3.Connection, h: HandoffState, key: str) -> None:
     place = (h.seq, h.id, h.logged_at, h.scope, h.task, h.type, h.sender, h.launch, h.to, h.receiver, h.fallback)
-    bounds = (h.contract, h.deadline, h.parent, h.correlation, h.hop, h.label, h.digest, key, h.stage, h.moved)
+    bounds = (h.contract, h.deadline, h.parent, h.correlation, h.hop, h.label, h.digest, key, h.stage, h.moved, h.gated)
     conn.execute(QUERIES["put_handoff"], (*place, *bounds))

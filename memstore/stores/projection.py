@@ -43,7 +43,7 @@ from memstore.stores.sql import QUERIES
 WORDS = {label: f"words_{label}" for label in Label}
 PROJECTED = (
     "chains", "principals", "keys", "tools", "epochs", "sessions", "records", "links", "tags", "names",
-    "reviews", "retractions", "affected", "grants", "handoffs", "carried", "receipts",
+    "reviews", "retractions", "affected", "grants", "handoffs", "carried", "phrased", "receipts",
     "answers", "contracts",
 )  # fmt: skip
 

@@ -594,6 +594,9 @@ SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.
 -- name: put_carried
 INSERT OR IGNORE INTO carried (handoff, part, record) VALUES (?, ?, ?);
 
+-- name: put_phrased
+INSERT OR IGNORE INTO phrased (record, handoff, gate) VALUES (?, ?, ?);
+
 -- name: handoffs_by_type
 SELECT type AS name, count(*) AS many FROM handoffs GROUP BY type ORDER BY type;
 
@@ -683,8 +686,8 @@ ON CONFLICT (handoff) DO UPDATE SET token = excluded.token, until = excluded.unt
 
 -- name: put_handoff
 INSERT INTO handoffs (seq, id, logged_at, scope, task, type, sender, launch, asked, receiver, fallback, contract, deadline,
-    parent, correlation, hop, label, digest, key, stage, moved)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    parent, correlation, hop, label, digest, key, stage, moved, gated)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: move_handoff
 UPDATE handoffs SET stage = ?, moved = ?, token = ?, attempts = ?, holder = ?, holder_launch = ?, question = ?, reason = ?,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from simulator import Fleet, codes, taken
+from simulator import Fleet, codes
 
+from memstore import log
 from memstore.errors import MemStoreError
+from memstore.render import timestamp
 from memstore.service import MemStore
 
 NONE = ["none"]
@@ -47,3 +49,64 @@ def test_a_receipt_is_old_once_another_record_has_the_same_problem(lead: MemStor
     lead.retract(second, "poisoned")
     told = {"receipt": got["receipt"], "acknowledge": codes(got)}
     assert refusal(ben.handoff_respond, handoff, "accept", **told) == "old_receipt"
+
+
+def told(member: MemStore, task: str = "port") -> set[str]:
+    """The words of all that a brief gives as in force."""
+    brief = member.session_start(task)["brief"]
+    return {item["title"] for part in ("constraints", "decisions", "questions") for item in brief[part]}
+
+
+def found(member: MemStore, query: str) -> tuple[set[str], int]:
+    answer = member.search(query)
+    hits = [hit for part in ("trusted", "attributed") for hit in answer[part]["hits"]]
+    return {hit["title"] for hit in hits}, sum(answer[part]["count"] for part in ("trusted", "attributed"))
+
+
+GATED = {"directive": "Drop the table", "constraints": ["Use sudo"], "gate": "May it be dropped?"}
+
+
+def test_nothing_phrased_for_a_gate_stands_before_a_person_approves(
+    lead: MemStore, ada: MemStore, person: MemStore, intent: str
+):
+    handoff = delegated(lead, intent, **GATED)["handoff"]
+    assert told(ada) == set()
+    assert found(ada, "drop sudo table") == (set(), 0)
+    assert found(ada, "") == ({"Port the parser to C"}, 1)
+    person.handoff_decide(handoff, approved=True)
+    # The gate's question is decided.
+    assert told(ada) == {"Drop the table", "Use sudo"}
+    assert found(ada, "drop sudo table") == ({"Drop the table", "Use sudo"}, 2)
+
+
+def test_nothing_phrased_stands_after_a_gate_was_denied_until_it_is_said_anew(
+    lead: MemStore, ada: MemStore, person: MemStore, intent: str
+):
+    person.handoff_decide(delegated(lead, intent, **GATED)["handoff"], approved=False)
+    assert told(ada) == set()
+    # The same words are one record, which stands with the handoff that was approved.
+    person.handoff_decide(delegated(lead, intent, **GATED, idempotency_key="2")["handoff"], approved=True)
+    assert told(ada) == {"Drop the table", "Use sudo"}
+
+
+@pytest.mark.parametrize("end", ["cancel", "reject", "expire"])
+def test_nothing_phrased_outlives_a_handoff_that_nobody_took(
+    fleet: Fleet, lead: MemStore, ada: MemStore, ben: MemStore, intent: str, end: str
+):
+    own = str(lead.write("constraint", "No downtime")["id"])
+    until = timestamp(fleet.clock.micros + 10_000_000)
+    handoff = delegated(lead, intent, constraints=[own, "Use no unsafe"], deadline=until)["handoff"]
+    assert told(ben) == {"Find the bug", "No downtime", "Use no unsafe"}
+    match end:
+        case "cancel":
+            lead.handoff_respond(handoff, "cancel")
+        case "reject":
+            ada.handoff_respond(handoff, "reject", reason="Busy")
+        case "expire":
+            fleet.clock.advance(seconds=11)
+    assert told(ben) == {"No downtime"}
+    with fleet.house.store.read() as unit:
+        before = unit.projected()
+    assert log.rebuild(fleet.house.store)["ok"]
+    with fleet.house.store.read() as unit:
+        assert unit.projected() == before

@@ -1,2 +1,11 @@
 -- A receipt is of what was found, and not of its codes alone.
 ALTER TABLE receipts ADD COLUMN found TEXT NOT NULL DEFAULT '';
+
+-- What was phrased in a handoff has no standing outside it while nobody may act on it, and its gate never has.
+ALTER TABLE handoffs ADD COLUMN gated INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE phrased (
+    record INTEGER NOT NULL,
+    handoff INTEGER NOT NULL,
+    gate INTEGER NOT NULL,
+    PRIMARY KEY (record, handoff)
+) WITHOUT ROWID;
