@@ -122,12 +122,8 @@ def _ids(statement: HandoffOffered, part: str) -> list[str]:
 
 
 def _checkpoint(unit: Unit, handoff: HandoffState) -> str:
-    """Where whoever held it last had come to: what an attempt after the first goes on from."""
-    if not handoff.holder or not handoff.task:
-        return ""
-    found = unit.receipts.checkpoint(handoff.scope, handoff.task, handoff.holder)
-    state = unit.view.record(found)
-    return found if state is not None and state.seq > handoff.seq else ""
+    """Where those who held it had come to: what an attempt after the first goes on from."""
+    return unit.receipts.checkpoint(handoff) if handoff.holder else ""
 
 
 def _digest(unit: Unit, seq: int) -> str:

@@ -86,6 +86,7 @@ class MoveHandoff:
     receipt: str = ""
     outputs: tuple[str, ...] = ()
     acknowledged: tuple[str, ...] = ()
+    launch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,4 +364,4 @@ def _answered(entry: Entry, statement: HandoffAnswered, found: HandoffState) -> 
     if action is A.CLARIFY and not by_sender:
         state = replace(state, question=statement.question)
     told = (statement.digest, statement.receipt, tuple(statement.outputs), tuple(statement.acknowledged))
-    return MoveHandoff(state, statement.author, action, *told)
+    return MoveHandoff(state, statement.author, action, *told, launch=statement.launch)

@@ -124,9 +124,10 @@ class ReceiptTables:
     def contracts(self) -> list[ContractState]:
         return [contract_from(row) for row in self.conn.execute(QUERIES["contracts"])]
 
-    def checkpoint(self, scope: str, task: str, author: str) -> str:
-        """The newest checkpoint that stands of a task, by this author; "" where there is none."""
-        row = self.conn.execute(QUERIES["newest_checkpoint"], (scope, task, author)).fetchone()
+    def checkpoint(self, handoff: HandoffState) -> str:
+        """The newest that stands of those written by whoever held this handoff, in that context; "" without one."""
+        values = {"handoff": handoff.id, "seq": handoff.seq, "scope": handoff.scope, "task": handoff.task}
+        row = self.conn.execute(QUERIES["newest_checkpoint"], values).fetchone()
         return row["id"] if row else ""
 
     def conditions(self, seq: int) -> list[str]:
@@ -156,10 +157,10 @@ def apply_handoff(conn: sqlite3.Connection, change: HandoffChange) -> None:
         case PutReceipt(r):
             told = (json.dumps(r.verified), json.dumps(r.problems), r.found)
             conn.execute(QUERIES["put_receipt"], (r.seq, r.id, r.handoff, r.author, r.launch, r.token, *told))
-        case MoveHandoff(h, author, action, digest, receipt, outputs, acknowledged):
+        case MoveHandoff(h, author, action, digest, receipt, outputs, acknowledged, launch):
             moved: tuple[Any, ...] = (h.stage, h.moved, h.token, h.attempts, h.holder, h.holder_launch)
             conn.execute(QUERIES["move_handoff"], (*moved, h.question, h.reason, h.decided, h.id))
-            told = (json.dumps(outputs), json.dumps(acknowledged))
+            told = (json.dumps(outputs), json.dumps(acknowledged), launch)
             conn.execute(QUERIES["put_answer"], (h.moved, h.id, author, action, h.token, digest, receipt, *told))
         case PutContract(c):
             conn.execute(QUERIES["put_contract"], (c.name, c.seq, c.owner, c.form))

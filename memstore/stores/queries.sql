@@ -704,8 +704,8 @@ SELECT * FROM receipts WHERE id = ?;
 SELECT * FROM receipts WHERE handoff = ? ORDER BY seq;
 
 -- name: put_answer
-INSERT INTO answers (seq, handoff, author, action, lease, digest, receipt, outputs, acknowledged)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO answers (seq, handoff, author, action, lease, digest, receipt, outputs, acknowledged, launch)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: answers
 SELECT * FROM answers WHERE handoff = ? ORDER BY seq;
@@ -726,8 +726,16 @@ SELECT * FROM contracts WHERE name = ?;
 SELECT * FROM contracts ORDER BY name;
 
 -- name: newest_checkpoint
-SELECT id FROM records WHERE scope = ? AND task = ? AND kind = 'checkpoint' AND author = ? AND erased = 0
-    AND retracted = '' AND superseded_by IS NULL ORDER BY seq DESC LIMIT 1;
+-- Of each context that took this handoff: written while it held it, and before it took up another of the same task.
+SELECT r.id FROM answers t JOIN records r ON r.launch = t.launch
+WHERE t.handoff = :handoff AND t.action IN ('accept', 'resume') AND t.launch <> '' AND r.seq > t.seq
+    AND r.kind = 'checkpoint' AND r.scope = :scope AND (:task = '' OR r.task IN ('', :task))
+    AND r.erased = 0 AND r.retracted = '' AND r.superseded_by IS NULL
+    AND NOT EXISTS (SELECT 1 FROM answers o WHERE o.handoff = :handoff AND o.action IN ('accept', 'resume')
+        AND o.seq > t.seq AND o.seq < r.seq)
+    AND NOT EXISTS (SELECT 1 FROM answers o JOIN handoffs h ON h.id = o.handoff WHERE o.launch = t.launch
+        AND o.action IN ('accept', 'resume') AND o.seq > t.seq AND o.seq < r.seq AND h.task IN ('', r.task))
+ORDER BY r.seq DESC LIMIT 1;
 
 -- name: conditions_of
 SELECT target FROM links WHERE record = ? AND how = 'conditions' ORDER BY target;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from simulator import Fleet, codes
+from simulator import Fleet, codes, taken
 
 from memstore import log
 from memstore.errors import MemStoreError
@@ -110,3 +110,49 @@ def test_nothing_phrased_outlives_a_handoff_that_nobody_took(
     assert log.rebuild(fleet.house.store)["ok"]
     with fleet.house.store.read() as unit:
         assert unit.projected() == before
+
+
+def test_a_person_finds_what_waits_for_a_decision(lead: MemStore, ben: MemStore, person: MemStore, intent: str):
+    handoff = delegated(lead, intent, **GATED)["handoff"]
+    assert [item["handoff"] for item in person.handoff_inbox()["items"]] == [handoff]
+    assert [item["handoff"] for item in person.handoff_inbox(states=["awaiting_approval"])["items"]] == [handoff]
+    assert [item["handoff"] for item in person.session_start("port")["brief"]["handoffs"]] == [handoff]
+    assert ben.handoff_inbox(states=["awaiting_approval"])["items"] == []
+    person.handoff_decide(handoff, approved=True)
+    assert person.handoff_inbox()["items"] == []
+
+
+def checkpoint(member: MemStore, title: str) -> str:
+    return str(member.write("checkpoint", title, data={"at": title})["id"])
+
+
+@pytest.mark.parametrize("task", ["", "port"])
+def test_the_newest_checkpoint_of_all_holders_goes_with_the_work(fleet: Fleet, ada: MemStore, task: str):
+    first, second = (fleet.agent(name, capabilities=("x",)) for name in ("w1", "w2"))
+    if task:
+        ada.session_start(task)
+    handoff = transfer(ada, "capability:x", [verified(ada)], fallback="lead")["handoff"]
+    taken(first, handoff)
+    first.session_start(task or "mine")
+    at = checkpoint(first, "half")
+    for holder in (second, first):
+        fleet.clock.advance(seconds=900)
+        assert holder.handoff_receive(handoff)["named"]["checkpoint"] == [at]
+        taken(holder, handoff)
+    # What is written after the lease went to somebody else is none of it.
+    checkpoint(second, "too late")
+    fleet.clock.advance(seconds=900)
+    assert fleet.fresh("lead").handoff_receive(handoff)["named"]["checkpoint"] == [at]
+
+
+def test_two_handoffs_of_a_task_do_not_share_a_checkpoint(fleet: Fleet, ada: MemStore, ben: MemStore):
+    ada.session_start("port")
+    one, two = (transfer(ada, "ben", [verified(ada, title)])["handoff"] for title in ("One", "Two"))
+    taken(ben, one)
+    ben.session_start("port")
+    first = checkpoint(ben, "of one")
+    taken(ben, two)
+    second = checkpoint(ben, "of two")
+    fleet.clock.advance(seconds=900)
+    named = [ben.handoff_receive(handoff)["named"]["checkpoint"] for handoff in (one, two)]
+    assert named == [[first], [second]]

@@ -9,3 +9,7 @@ CREATE TABLE phrased (
     gate INTEGER NOT NULL,
     PRIMARY KEY (record, handoff)
 ) WITHOUT ROWID;
+
+-- A checkpoint is of the handoff that its context took up last.
+ALTER TABLE answers ADD COLUMN launch TEXT NOT NULL DEFAULT '';
+CREATE INDEX answers_taken ON answers (launch, seq) WHERE action IN ('accept', 'resume');
