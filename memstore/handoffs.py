@@ -154,8 +154,10 @@ def respond(
         if request.action == "heartbeat":
             return _kept(unit, caller, handoff, request.lease, lease_seconds)
         action = HandoffAction(request.action)
-        told = request.model_dump(exclude={"handoff"})
-        digest = hashlib.sha256(canonical_bytes([caller.name, handoff.id, told], nfc=False)).hexdigest()
+        said: list[Any] = [caller.name, handoff.id, request.model_dump(exclude={"handoff"})]
+        if action is HandoffAction.CLARIFY:
+            said.append(_round(unit, caller, handoff))
+        digest = hashlib.sha256(canonical_bytes(said, nfc=False)).hexdigest()
         before = unit.receipts.answered(handoff.id, digest)
         if before is not None:
             return _again(unit, handoff, before)
@@ -170,6 +172,13 @@ def respond(
         if action is HandoffAction.ACCEPT:
             note = _taken(unit, key, caller, handoff, note, lease_seconds)
         return _answer(unit, handoff.id, note)
+
+
+def _round(unit: Unit, caller: Caller, handoff: HandoffState) -> int:
+    """How often the other side has asked or answered: the same words in another round are another act."""
+    by_sender = caller.name == handoff.sender
+    clarified = (one for one in unit.receipts.answers(handoff.id) if one.action is HandoffAction.CLARIFY)
+    return sum((one.author == handoff.sender) is not by_sender for one in clarified)
 
 
 def _reachable(unit: Unit, caller: Caller, asked: str) -> HandoffState:

@@ -195,17 +195,12 @@ def _violations(unit: Unit, statement: HandoffOffered, served: dict[str, Served]
 
 
 def _delta(unit: Unit, handoff: HandoffState, statement: HandoffOffered) -> Delta:
-    """What this handoff does not carry on, and what it adds: beside the task's previous one, and the one worked under.
+    """What this handoff does not carry on, and what it adds: beside all that its sender took on or sent on this way.
 
-    Both, so that a handoff slipped in between hides nothing.
+    All of it, so that a handoff slipped in between hides nothing; what went to others is a branch of its own.
     """
-    previous = unit.handoffs.before(handoff) if handoff.task else None
-    parent = unit.view.handoff(handoff.parent) if handoff.parent else None
-    earlier = {one.id: one for one in (previous, parent) if one is not None}
-    if not earlier:
-        return Delta()
-    before = [offered(unit, one)[0] for one in earlier.values()]
-    carried = {part: dict.fromkeys(record for one in before for record in _ids(one, part)) for part in CARRIED}
+    earlier = unit.handoffs.carried_before(handoff)
+    carried = {part: [record for named, record in earlier if named == part] for part in CARRIED}
     parts = {part: (tuple(carried[part]), tuple(_ids(statement, part))) for part in CARRIED}
     old = {record for were, _ in parts.values() for record in were}
     new = {record for _, now in parts.values() for record in now}

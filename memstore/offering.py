@@ -106,12 +106,14 @@ def _fields(
     """The fields of the statement, all that is phrased written as records; refuses what may not be handed over."""
     kind = HandoffType(request.type)
     _refuse_incomplete(kind, request)
+    if kind is HandoffType.DELEGATE:
+        _refuse_tainted(unit, caller)
     contract = in_use(unit, request.contract).name if request.contract else ""
     receiver = _receiver(unit, caller, request.to, contract)
     if request.fallback:
         _known(unit, caller, request.fallback, "fallback")
     task = session.task if session else ""
-    parent = unit.handoffs.held(caller.scope, task, caller.name)
+    parent = unit.handoffs.held(caller.scope, task, caller.name, caller.launch)
     hop = hop_of(kind, receiver.name, parent)
     if hop > MAX_HOPS:
         raise Denied(
@@ -148,6 +150,17 @@ def _refuse_incomplete(kind: HandoffType, request: HandoffOfferRequest) -> None:
             f"A {kind} must say more: {', '.join(f'`{part}`' for part in lacking)} missing",
             code="missing_minimum",
             next_call='Pass them; a list in which there is nothing is ["none"].',
+        )
+
+
+def _refuse_tainted(unit: Unit, caller: Caller) -> None:
+    """T3: a delegation is the giver's word alone; `may_offer` holds it again at a replay."""
+    context = unit.view.context(caller.launch)
+    if context is not None and caller.principal.has_mark and context.mark.label < Label.ATTRIBUTED:
+        raise Denied(
+            "This context has read outside content, and delegates nothing",
+            code="tainted_giver",
+            next_call="Delegate from a fresh context, or have a person do it.",
         )
 
 

@@ -322,11 +322,11 @@ MUTATIONS = (
     ),
     Mutation(
         "3.5",
-        "what was dropped is told beside the handoff worked under",
-        "memstore/inspecting.py",
-        "earlier = {one.id: one for one in (previous, parent) if one is not None}",
-        "earlier = {one.id: one for one in (previous,) if one is not None}",
-        "tests/attacks/test_words_in_handoffs.py",
+        "what was dropped is told beside all that its sender took on",
+        "memstore/stores/queries.sql",
+        "        OR EXISTS (SELECT 1 FROM answers a WHERE a.handoff = h.id AND a.author = :sender AND a.action = 'accept'",
+        "        OR EXISTS (SELECT 1 FROM answers a WHERE 0 AND a.author = :sender AND a.action = 'accept'",
+        "tests/flows/test_handoffs_mended.py",
     ),
     Mutation(
         "3.5",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from memstore.core.canonical import canonical_bytes
 from memstore.core.entries import Entry
 from memstore.core.forms import Statement
+from memstore.core.labels import Label
 from memstore.core.offers import (
     ContractAdded,
     ContractDeprecated,
@@ -210,6 +211,8 @@ def _may_offer(statement: HandoffOffered, author: Principal, view: View, now: in
         return Denied("there is no such fallback owner in this scope")
     if statement.type is HandoffType.DELEGATE and not _may_delegate(author, receiver, view):
         return Denied("only a person, or a lead above the receiver, delegates")
+    if statement.type is HandoffType.DELEGATE and author.has_mark and context.mark.label < Label.ATTRIBUTED:
+        return Denied("who has read outside content delegates nothing")
     if statement.deadline and statement.deadline <= now:
         return Denied("the deadline is past")
     for decision in (_contract_holds(statement, receiver, view), _hop_holds(statement, view)):

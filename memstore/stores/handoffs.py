@@ -83,15 +83,22 @@ class HandoffTables:
         values = {"scope": scope, "task": task}
         return [handoff_from(row) for row in self.conn.execute(QUERIES["handoffs_open"], values)]
 
-    def before(self, handoff: HandoffState) -> HandoffState | None:
-        """The task's handoff before this one, attributed or of a label no lower: the outside hides nothing."""
-        values = (handoff.scope, handoff.task, handoff.seq, min(handoff.label, Label.ATTRIBUTED))
-        row = self.conn.execute(QUERIES["handoff_before"], values).fetchone()
-        return handoff_from(row) if row else None
+    def carried_before(self, handoff: HandoffState) -> list[tuple[str, str]]:
+        """(part, record) of all that its sender took on in the task, sent to the same receiver, or works under.
 
-    def held(self, scope: str, task: str, principal: str) -> HandoffState | None:
-        """The handoff of a task, no report, that this principal took on last."""
-        row = self.conn.execute(QUERIES["handoff_held"], (scope, task, principal)).fetchone()
+        Attributed or of a label no lower: the outside hides nothing.
+        """
+        told = {name: getattr(handoff, name) for name in ("scope", "task", "seq", "sender", "receiver", "parent")}
+        told["least"] = min(handoff.label, Label.ATTRIBUTED)
+        return [(row["part"], row["record"]) for row in self.conn.execute(QUERIES["carried_before"], told)]
+
+    def held(self, scope: str, task: str, principal: str, launch: str) -> HandoffState | None:
+        """The handoff that this principal took on last: in the task, in this context, or not done yet in any task.
+
+        No report of somebody below, which ends work rather than hands it on.
+        """
+        values = {"scope": scope, "task": task, "principal": principal, "launch": launch}
+        row = self.conn.execute(QUERIES["handoff_held"], values).fetchone()
         return handoff_from(row) if row else None
 
     def lease(self, handoff: str, *, token: int, until: int) -> None:

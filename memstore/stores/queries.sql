@@ -672,13 +672,23 @@ WHERE h.scope = :scope AND (:task = '' OR h.task = :task)
     AND h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted')
 ORDER BY h.seq;
 
--- name: handoff_before
-SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
-WHERE h.scope = ? AND h.task = ? AND h.seq < ? AND h.label >= ? ORDER BY h.seq DESC LIMIT 1;
+-- name: carried_before
+SELECT DISTINCT c.part, c.record FROM handoffs h JOIN carried c ON c.handoff = h.seq
+WHERE c.part IN ('constraints', 'questions', 'caveats') AND (h.id = :parent OR (
+    :task <> '' AND h.scope = :scope AND h.task = :task AND h.seq < :seq AND h.label >= :least
+    AND ((h.sender = :sender AND h.receiver = :receiver AND h.stage NOT IN ('cancelled', 'denied', 'rejected'))
+        OR EXISTS (SELECT 1 FROM answers a WHERE a.handoff = h.id AND a.author = :sender AND a.action = 'accept'
+            AND a.seq < :seq))))
+ORDER BY h.seq DESC, c.part, c.record;
 
 -- name: handoff_held
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
-WHERE h.scope = ? AND h.task = ? AND h.holder = ? AND h.type <> 'report' ORDER BY h.moved DESC LIMIT 1;
+WHERE h.scope = :scope AND h.holder = :principal AND h.holder <> ''
+    AND (h.task = :task OR h.stage = 'accepted' OR h.holder_launch = :launch)
+    AND (h.type <> 'report' OR :principal NOT IN (WITH RECURSIVE up(name) AS (
+        SELECT under FROM principals WHERE name = h.sender
+        UNION SELECT p.under FROM principals p JOIN up ON p.name = up.name) SELECT name FROM up))
+ORDER BY (SELECT max(a.seq) FROM answers a WHERE a.handoff = h.id AND a.action IN ('accept', 'resume')) DESC LIMIT 1;
 
 -- name: lease_handoff
 INSERT INTO handoff_leases (handoff, token, until) VALUES (?, ?, ?)

@@ -210,7 +210,7 @@ class RetrievalTables:
         """What matches among the few that may have fallen; each match is looked up among them, not the other way."""
         words = WORDS[label]
         fallen, values = _fallen(wanted, Share.FALLEN)
-        replaced, left_out = f"NOT {_SAYABLE}", (wanted.now,)
+        replaced, left_out = f"NOT {_SAYABLE}", tuple[object, ...]((wanted.now,))
         if not wanted.include_superseded:
             replaced, left_out = f"({replaced} OR {_REPLACED})", (*left_out, _position(wanted))
         sql = (

@@ -132,7 +132,7 @@ def test_a_tainted_context_gives_no_fresh_one(fleet: Fleet, lead: MemStore, ada:
     told = {"directive": "Do", "rationale": "So", "constraints": ["none"], "intent": intent, "fresh": True}
     with pytest.raises(MemStoreError) as refused:
         lead.handoff_offer("ada", "delegate", **told)
-    assert refused.value.code == "denied"
+    assert refused.value.code == "tainted_giver"
 
 
 def test_a_compromised_senders_handoff_is_not_valid(fleet: Fleet, ada: MemStore, ben: MemStore):

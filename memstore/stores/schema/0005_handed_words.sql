@@ -13,3 +13,6 @@ CREATE TABLE phrased (
 -- A checkpoint is of the handoff that its context took up last.
 ALTER TABLE answers ADD COLUMN launch TEXT NOT NULL DEFAULT '';
 CREATE INDEX answers_taken ON answers (launch, seq) WHERE action IN ('accept', 'resume');
+
+-- What a principal works under, in any task.
+CREATE INDEX handoffs_holder ON handoffs (scope, holder, seq) WHERE holder <> '';
