@@ -11,6 +11,7 @@ import hashlib
 from typing import Any
 
 from memstore.answers import Giver, Page
+from memstore.contracts import violates
 from memstore.core.boundary import POSTURE
 from memstore.core.canonical import canonical_bytes
 from memstore.core.handoffs import HOLDERS, OPEN, is_addressed, may_take, moved
@@ -21,14 +22,14 @@ from memstore.core.state import HandoffState, HandoffStatus, ReceiptState
 from memstore.core.statements import GrantRevoked, Kind, Verification
 from memstore.errors import Conflict, Denied, InternalError, InvalidInput, NotFound
 from memstore.handoff_ports import Answered
-from memstore.inspecting import PARTS, Inspection, inspect, offered, rules_of
-from memstore.offering import said_as
+from memstore.inspecting import PARTS, Inspection, inspect, rules_of
+from memstore.offering import outputs_of, said_as
 from memstore.ports import Store, Unit
 from memstore.recording import known_records
 from memstore.render import Answer, Budget, timestamp
 from memstore.requests import HandoffReceiveRequest, HandoffRespondRequest
 from memstore.reviewing import endorse_shown
-from memstore.serving import RETRIES, Caller, Served, disclosed, ensure_context, mark_label
+from memstore.serving import RETRIES, Caller, Served, disclosed, ensure_context, look_up, mark_label
 from memstore.signing import StoreKey
 from memstore.write import append
 
@@ -166,9 +167,8 @@ def respond(
         fields, note = _checked(unit, key, caller, handoff, request, action)
         told = {"handoff": handoff.id, "action": action, "digest": digest, **fields}
         append(unit, key, caller.author, HandoffAnswered, told)
-        grant = offered(unit, handoff)[0].grant if action is HandoffAction.CANCEL else ""
-        if grant:
-            append(unit, key, caller.author, GrantRevoked, {"grant": grant})
+        if action is HandoffAction.CANCEL and handoff.gives:
+            append(unit, key, caller.author, GrantRevoked, {"grant": handoff.gives})
         if action is HandoffAction.ACCEPT:
             note = _taken(unit, key, caller, handoff, note, lease_seconds)
         return _answer(unit, handoff.id, note)
@@ -330,7 +330,9 @@ def _ending(
 ) -> tuple[dict[str, Any], str]:
     """Completion and failure, under the newest lease alone; `completed` says what of it is not verified."""
     _refuse_lease(unit, caller, handoff, request.lease)
-    outputs = known_records(unit, caller, request.outputs, "outputs")
+    outputs = outputs_of(unit, caller, HandoffType.TRANSFER, request.outputs)
+    if request.action == "complete":
+        _refuse_form(unit, caller, handoff, outputs)
     reason = _reason(unit, key, caller, request, needed=request.action == "fail")
     states = [state for state in (unit.view.record(record) for record in outputs) if state is not None]
     unverified = [
@@ -340,6 +342,20 @@ def _ending(
     notes = [f"{len(unverified)} outputs are not verified: {', '.join(unverified)}."] if unverified else []
     notes += [f"{len(fallen)} outputs do not stand: {', '.join(fallen)}."] if fallen else []
     return {"outputs": outputs, "reason": reason, "lease": handoff.token}, " ".join(notes)
+
+
+def _refuse_form(unit: Unit, caller: Caller, handoff: HandoffState, outputs: list[str]) -> None:
+    """What is handed back for a delegation is of its contract; for others the contract was about what was offered."""
+    if not handoff.contract or handoff.type is not HandoffType.DELEGATE:
+        return
+    form = unit.view.contract(handoff.contract)
+    served = [look_up(unit, record, caller.scope) for record in outputs]
+    if form is None or not outputs or any(one is None or violates(form.form, one.content.data) for one in served):
+        raise Conflict(
+            "What its contract asks for is not in the outputs",
+            code="contract_violation",
+            next_call="Pass outputs whose data is of the contract, or let it fail with a reason.",
+        )
 
 
 def _reason(unit: Unit, key: StoreKey, caller: Caller, request: HandoffRespondRequest, *, needed: bool) -> str:

@@ -170,8 +170,13 @@ def _of_the_whole(unit: Unit, handoff: HandoffState, statement: HandoffOffered, 
     question = unit.view.record(handoff.question)
     if question is not None and question.answered_by is None:
         yield "question_open"
-    if statement.gate and handoff.stage is not HandoffStatus.AWAITING_APPROVAL and not _is_approved(unit, handoff):
+    if statement.gate and not _is_waiting(unit, handoff) and not _is_approved(unit, handoff):
         yield "not_approved"
+
+
+def _is_waiting(unit: Unit, handoff: HandoffState) -> bool:
+    """Whether a person may still decide: past its deadline nobody did, and nobody can."""
+    return handoff.status(unit.now) is HandoffStatus.AWAITING_APPROVAL
 
 
 def _is_approved(unit: Unit, handoff: HandoffState) -> bool:

@@ -13,7 +13,7 @@ from memstore.contracts import in_use
 from memstore.core.boundary import NONE, missing
 from memstore.core.canonical import canonical_bytes
 from memstore.core.forms import MAX_HOPS
-from memstore.core.handoffs import CAPABILITY, accepts_contract, hop_of, is_capable
+from memstore.core.handoffs import CAPABILITY, accepts_contract, hop_of, is_capable, may_delegate
 from memstore.core.labels import Label
 from memstore.core.offers import HandoffOffered, HandoffType
 from memstore.core.policy import Principal
@@ -22,6 +22,7 @@ from memstore.core.state import HandoffState, HandoffStatus, SessionState
 from memstore.core.statements import Kind, Role
 from memstore.errors import Conflict, Denied, InvalidInput, NotFound
 from memstore.grants import give_in
+from memstore.inbox import GATES
 from memstore.inspecting import inspect, rules_of
 from memstore.moments import Instant, parse_moment
 from memstore.ports import Store, Unit
@@ -109,7 +110,7 @@ def _fields(
     if kind is HandoffType.DELEGATE:
         _refuse_tainted(unit, caller)
     contract = in_use(unit, request.contract).name if request.contract else ""
-    receiver = _receiver(unit, caller, request.to, contract)
+    receiver = _receiver(unit, caller, kind, request.to, contract)
     if request.fallback:
         _known(unit, caller, request.fallback, "fallback")
     task = session.task if session else ""
@@ -129,7 +130,7 @@ def _fields(
         "to": request.to,
         "receiver": receiver.name,
         "fallback": request.fallback,
-        "outputs": _outputs(unit, caller, kind, request.outputs),
+        "outputs": outputs_of(unit, caller, kind, request.outputs),
         "contract": contract,
         "deadline": _deadline(unit, request.deadline),
         "parent": parent.id if parent else "",
@@ -164,7 +165,7 @@ def _refuse_tainted(unit: Unit, caller: Caller) -> None:
         )
 
 
-def _receiver(unit: Unit, caller: Caller, to: str, contract: str) -> Principal:
+def _receiver(unit: Unit, caller: Caller, kind: HandoffType, to: str, contract: str) -> Principal:
     if not to.startswith(CAPABILITY):
         found = _known(unit, caller, to, "to")
         if contract and not accepts_contract(found, contract):
@@ -178,6 +179,8 @@ def _receiver(unit: Unit, caller: Caller, to: str, contract: str) -> Principal:
         one
         for one in unit.registry.principals()
         if one.name != caller.name and is_capable(one, to, contract) and _can_work(unit, caller, one)
+        # Of those that the caller may delegate to: whom it may not is no receiver, however idle.
+        if kind is not HandoffType.DELEGATE or may_delegate(caller.principal, one, unit.view)
     ]
     if not able:
         raise NotFound(
@@ -194,7 +197,7 @@ def _open_work(unit: Unit, scope: str) -> dict[str, int]:
     busy: dict[str, int] = {}
     for one in unit.handoffs.open_in(scope):
         held = one.status(unit.now) is HandoffStatus.ACCEPTED
-        waits = one.status(unit.now) in (HandoffStatus.OFFERED, HandoffStatus.CLARIFICATION_REQUESTED)
+        waits = one.status(unit.now) in (*GATES, HandoffStatus.OFFERED, HandoffStatus.CLARIFICATION_REQUESTED)
         if held or waits:
             name = one.holder if held else one.receiver
             busy[name] = busy.get(name, 0) + 1
@@ -221,7 +224,8 @@ def _can_work(unit: Unit, caller: Caller, principal: Principal) -> bool:
     return stands and caller.scope in principal.scopes and principal.role in WORKERS
 
 
-def _outputs(unit: Unit, caller: Caller, kind: HandoffType, asked: list[str]) -> list[str]:
+def outputs_of(unit: Unit, caller: Caller, kind: HandoffType, asked: list[str]) -> list[str]:
+    """Records that may be handed over or back as outputs by a handoff of this type."""
     if asked == [NONE]:
         return []
     found = known_records(unit, caller, asked, "outputs")

@@ -11,7 +11,7 @@ def test_the_patch_fits_the_source_and_the_test_is_there(mutation: Mutation):
 
 
 def test_no_rule_is_left_out():
-    assert {mutation.rule for mutation in MUTATIONS} == {f"T{number}" for number in range(1, 14)}
+    assert {mutation.rule for mutation in MUTATIONS} >= {f"T{number}" for number in range(1, 14)}
 
 
 @pytest.mark.slow

@@ -209,7 +209,7 @@ def _may_offer(statement: HandoffOffered, author: Principal, view: View, now: in
         return Denied("nobody hands work to himself")
     if statement.fallback and not _works_in(view, statement.fallback, statement.scope):
         return Denied("there is no such fallback owner in this scope")
-    if statement.type is HandoffType.DELEGATE and not _may_delegate(author, receiver, view):
+    if statement.type is HandoffType.DELEGATE and not may_delegate(author, receiver, view):
         return Denied("only a person, or a lead above the receiver, delegates")
     if statement.type is HandoffType.DELEGATE and author.has_mark and context.mark.label < Label.ATTRIBUTED:
         return Denied("who has read outside content delegates nothing")
@@ -234,7 +234,8 @@ def _works_in(view: View, name: str, scope: str) -> bool:
     return found is not None and isinstance(may_use_scope(found, scope), Allowed)
 
 
-def _may_delegate(author: Principal, receiver: Principal, view: View) -> bool:
+def may_delegate(author: Principal, receiver: Principal, view: View) -> bool:
+    """Whether one may tell the other what to do: a person, or a lead above it."""
     return author.role is Role.HUMAN or (author.role is Role.LEAD and above(view, author.name, receiver.name))
 
 
@@ -276,14 +277,16 @@ def _may_answer(statement: HandoffAnswered, author: Principal, view: View, now: 
     grants = action in (A.ACCEPT, A.RESUME)
     if statement.lease != (found.token + 1 if grants else found.token if action in HOLDERS else 0):
         return Denied("the lease is not the one that counts")
-    after = moved(_before(found, action), action, by_sender=by_sender)
+    after = moved(_before(found, action, now), action, by_sender=by_sender)
     return after if isinstance(after, Denied) else Allowed()
 
 
-def _before(found: HandoffState, action: HandoffAction) -> HandoffStatus:
+def _before(found: HandoffState, action: HandoffAction, now: int) -> HandoffStatus:
     """The state that an act starts from: a lease may have lapsed, which the log does not say."""
     lapsed = found.stage is S.ACCEPTED and action in (A.ACCEPT, A.CLARIFY, A.REJECT)
-    return S.OFFERED if lapsed else found.stage
+    # What no person decided by its deadline is a dead letter, which its fallback owner turns down.
+    dead = found.stage is S.AWAITING_APPROVAL and action is A.REJECT and found.status(now) is S.DEAD_LETTER
+    return S.DEAD_LETTER if dead else S.OFFERED if lapsed else found.stage
 
 
 def _may_decide(statement: HandoffDecided, author: Principal, view: View) -> Decision:
@@ -351,13 +354,14 @@ def _offered(entry: Entry, statement: HandoffOffered) -> HandoffState:
         stage=S.AWAITING_APPROVAL if statement.gate else S.OFFERED,
         moved=entry.seq,
         gated=bool(statement.gate),
+        gives=statement.grant,
         **{name: getattr(statement, name) for name in said},
     )
 
 
 def _answered(entry: Entry, statement: HandoffAnswered, found: HandoffState) -> MoveHandoff:
     action, by_sender = statement.action, statement.author == found.sender
-    after = moved(_before(found, action), action, by_sender=by_sender)
+    after = moved(_before(found, action, entry.logged_at), action, by_sender=by_sender)
     stage = found.stage if isinstance(after, Denied) else after
     state = replace(found, stage=stage, moved=entry.seq, reason=statement.reason or found.reason)
     if action in (A.ACCEPT, A.RESUME):

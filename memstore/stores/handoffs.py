@@ -26,7 +26,7 @@ def handoff_from(row: sqlite3.Row) -> HandoffState:
     plain = (
         "id", "seq", "logged_at", "scope", "task", "sender", "launch", "receiver", "fallback", "contract", "deadline",
         "parent", "correlation", "hop", "moved", "token", "attempts", "holder", "holder_launch", "question", "reason",
-        "decided", "digest", "until",
+        "decided", "digest", "gives", "until",
     )  # fmt: skip
     return HandoffState(
         type=member(HandoffType, row["type"], HandoffType.INTAKE),
@@ -34,6 +34,7 @@ def handoff_from(row: sqlite3.Row) -> HandoffState:
         label=member(Label, row["label"], Label.UNTRUSTED),
         stage=member(HandoffStatus, row["stage"], HandoffStatus.CANCELLED),
         gated=bool(row["gated"]),
+        orphaned=bool(row["orphaned"]),
         **{name: row[name] for name in plain},
     )
 
@@ -179,5 +180,18 @@ def apply_handoff(conn: sqlite3.Connection, change: HandoffChange) -> None:
 
 def _put(conn: sqlite3.Connection, h: HandoffState, key: str) -> None:
     place = (h.seq, h.id, h.logged_at, h.scope, h.task, h.type, h.sender, h.launch, h.to, h.receiver, h.fallback)
-    bounds = (h.contract, h.deadline, h.parent, h.correlation, h.hop, h.label, h.digest, key, h.stage, h.moved, h.gated)
+    bounds = (
+        h.contract,
+        h.deadline,
+        h.parent,
+        h.correlation,
+        h.hop,
+        h.label,
+        h.digest,
+        key,
+        h.stage,
+        h.moved,
+        h.gated,
+        h.gives,
+    )
     conn.execute(QUERIES["put_handoff"], (*place, *bounds))

@@ -125,7 +125,13 @@ UPDATE grants SET revoked = 1 WHERE id = ?;
 SELECT * FROM grants WHERE id = ?;
 
 -- name: grants
-SELECT g.*, c.launch IS NOT NULL AS used FROM grants g LEFT JOIN contexts c ON c.launch = 'grant/' || g.id
+SELECT g.id, g.seq, g.principal, g.giver, g.scopes, g.ceiling, g.expires_at, g.depth, g.under,
+    c.launch IS NOT NULL AS used,
+    -- A context that nobody took up goes with the handoff that it was for.
+    g.revoked OR (c.launch IS NULL AND EXISTS (SELECT 1 FROM handoffs h WHERE h.gives = g.id AND h.gives <> '' AND (
+        h.stage NOT IN ('offered', 'clarification_requested', 'accepted')
+        OR (h.deadline > 0 AND h.deadline <= :now)))) AS revoked
+FROM grants g LEFT JOIN contexts c ON c.launch = 'grant/' || g.id
 WHERE :principal IN ('', g.principal) ORDER BY g.seq;
 
 -- name: put_affected
@@ -594,6 +600,11 @@ SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.
 -- name: put_carried
 INSERT OR IGNORE INTO carried (handoff, part, record) VALUES (?, ?, ?);
 
+-- name: orphan_handoffs
+UPDATE handoffs SET orphaned = NOT EXISTS (SELECT 1 FROM keys k
+    WHERE k.principal = handoffs.receiver AND k.retired IS NULL AND k.compromised IS NULL)
+WHERE receiver = (SELECT principal FROM keys WHERE keyid = ?);
+
 -- name: put_phrased
 INSERT OR IGNORE INTO phrased (record, handoff, gate) VALUES (?, ?, ?);
 
@@ -696,8 +707,8 @@ ON CONFLICT (handoff) DO UPDATE SET token = excluded.token, until = excluded.unt
 
 -- name: put_handoff
 INSERT INTO handoffs (seq, id, logged_at, scope, task, type, sender, launch, asked, receiver, fallback, contract, deadline,
-    parent, correlation, hop, label, digest, key, stage, moved, gated)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    parent, correlation, hop, label, digest, key, stage, moved, gated, gives)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: move_handoff
 UPDATE handoffs SET stage = ?, moved = ?, token = ?, attempts = ?, holder = ?, holder_launch = ?, question = ?, reason = ?,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from simulator import Fleet, codes, taken
 
-from memstore import log
+from memstore import admin, contracts, grants, log
 from memstore.errors import MemStoreError
 from memstore.render import timestamp
 from memstore.service import MemStore
@@ -231,3 +231,106 @@ def test_a_delegation_to_another_worker_drops_nothing_of_the_first(
     assert dropped(report) == ["dropped_constraint"]
     [gone] = ada.handoff_receive(first["handoff"])["named"]["constraints"]
     assert [one["what"] for one in report["problems"]] == [f"A constraint of the last handoff is gone: {gone}"]
+
+
+ROWS = {"type": "object", "required": ["rows"]}
+
+
+def contract(fleet: Fleet, name: str, form: dict[str, Any]) -> Any:
+    return contracts.add(fleet.house.store, fleet.house.key, fleet.house.operator(), name, form)
+
+
+def test_completing_takes_no_outside_content_and_no_other_form(fleet: Fleet, lead: MemStore, intent: str):
+    contract(fleet, "rows@1.0", ROWS)
+    worker = fleet.agent("wes", under="lead", accepts=("rows@1",))
+    handoff = delegated(lead, intent, "wes", contract="rows@1.0")["handoff"]
+    lease = taken(worker, handoff)
+    finish = {"lease": lease, "outputs": [verified(worker, "No rows")]}
+    assert refusal(worker.handoff_respond, handoff, "complete", **finish) == "contract_violation"
+    assert refusal(worker.handoff_respond, handoff, "complete", lease=lease) == "contract_violation"
+    good = verified(worker, "Rows", data={"rows": 3})
+    outside = str(worker.observe("https://a.example/", "x")["id"])
+    assert refusal(worker.handoff_respond, handoff, "complete", lease=lease, outputs=[outside]) == "external_output"
+    assert worker.handoff_respond(handoff, "complete", lease=lease, outputs=[good])["state"] == "completed"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"properties": {"x": {"$ref": "#/examples/0"}}, "examples": [{"pattern": "^(a+)+$"}]},
+        {"properties": {"x": {"$ref": "#/const"}}, "const": {"patternProperties": {"^(a+)+$": {}}}},
+        {"properties": {"x": {"$ref": "#/$defs/a/const"}}, "$defs": {"a": {"const": {"pattern": "^(a+)+$"}}}},
+        {"properties": {"x": {"$ref": "#here"}}, "examples": [{"$anchor": "here", "pattern": "^(a+)+$"}]},
+        {
+            "$defs": {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(16)} | {"d16": {}},
+            "$ref": "#/$defs/d0",
+        },
+    ],
+)
+def test_a_contract_hides_nothing_behind_a_reference(fleet: Fleet, form: dict[str, Any]):
+    with pytest.raises(MemStoreError) as error:
+        contract(fleet, "bad@1.0", form)
+    assert error.value.code == "bad_contract"
+
+
+def test_a_contract_may_refer_to_itself_and_its_definitions(fleet: Fleet):
+    tree = {"$defs": {"leaf": {"type": "integer"}}, "properties": {"x": {"$ref": "#/$defs/leaf"}, "y": {"$ref": "#"}}}
+    assert contract(fleet, "tree@1.0", tree)["status"] == "added"
+
+
+@pytest.mark.parametrize("end", ["reject", "complete", "fail", "expire", "cancel"])
+def test_nobody_takes_up_the_context_of_a_handoff_that_is_over(
+    fleet: Fleet, lead: MemStore, ada: MemStore, intent: str, end: str
+):
+    until = timestamp(fleet.clock.micros + 100_000_000)
+    handoff = delegated(lead, intent, fresh=True, deadline=until)["handoff"]
+    match end:
+        case "expire":
+            fleet.clock.advance(seconds=101)
+        case "cancel":
+            lead.handoff_respond(handoff, "cancel")
+        case "reject":
+            ada.handoff_respond(handoff, "reject", reason="Busy")
+        case _:
+            ada.handoff_respond(handoff, end, lease=taken(ada, handoff), reason="Because")
+    assert [grant["state"] for grant in grants.listed(fleet.house.store, "ada")] == ["revoked"]
+    # A context is taken up at the first act.
+    assert refusal(lambda: fleet.fresh("ada", require_grant=True).write("question", "Mine?")) == "no_grant"
+
+
+def test_what_nobody_decided_in_time_is_turned_down_by_its_fallback_owner(
+    fleet: Fleet, lead: MemStore, ada: MemStore, person: MemStore
+):
+    until = timestamp(fleet.clock.micros + 10_000_000)
+    told = {"gate": "May I?", "fallback": "lead", "deadline": until}
+    handoff = transfer(ada, "ben", [verified(ada)], **told)["handoff"]
+    fleet.clock.advance(seconds=11)
+    got = lead.handoff_receive(handoff)
+    assert (got["valid"], codes(got)) == (False, ["not_approved", "past_deadline"])
+    accept = {"receipt": got["receipt"], "acknowledge": codes(got)}
+    assert refusal(lead.handoff_respond, handoff, "accept", **accept) == "not_valid"
+    assert lead.handoff_respond(handoff, "reject", reason="Too late")["state"] == "rejected"
+    fleet.assert_sound()
+
+
+def test_a_delegation_by_capability_goes_to_one_whom_the_lead_may_tell(fleet: Fleet, lead: MemStore, intent: str):
+    fleet.agent("other", role="lead")
+    fleet.agent("aaa", under="other", capabilities=("x",))
+    fleet.agent("zoe", under="lead", capabilities=("x",))
+    assert delegated(lead, intent, "capability:x")["receiver"] == "zoe"
+
+
+def test_work_that_waits_for_a_person_counts_as_open_work(fleet: Fleet, ada: MemStore):
+    fleet.agent("w1", capabilities=("x",))
+    fleet.agent("w2", capabilities=("x",))
+    output = verified(ada)
+    got = [transfer(ada, "capability:x", [output], gate="May I?", idempotency_key=str(n)) for n in range(4)]
+    assert [offered["receiver"] for offered in got] == ["w1", "w2", "w1", "w2"]
+
+
+def test_what_was_for_somebody_who_was_retired_is_a_dead_letter(fleet: Fleet, lead: MemStore, ada: MemStore):
+    handoff = transfer(ada, "ben", [verified(ada)], fallback="lead")["handoff"]
+    admin.retire(fleet.house, "ben")
+    [item] = lead.handoff_inbox("dead_letter")["items"]
+    assert (item["handoff"], item["why"]) == (handoff, "receiver_retired")
+    taken(lead, handoff)

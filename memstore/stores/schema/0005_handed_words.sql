@@ -16,3 +16,10 @@ CREATE INDEX answers_taken ON answers (launch, seq) WHERE action IN ('accept', '
 
 -- What a principal works under, in any task.
 CREATE INDEX handoffs_holder ON handoffs (scope, holder, seq) WHERE holder <> '';
+
+-- The fresh context that a handoff gives, which nobody takes up once it is over.
+ALTER TABLE handoffs ADD COLUMN gives TEXT NOT NULL DEFAULT '';
+CREATE INDEX handoffs_gives ON handoffs (gives) WHERE gives <> '';
+
+-- Whether its receiver has no key left to take it with.
+ALTER TABLE handoffs ADD COLUMN orphaned INTEGER NOT NULL DEFAULT 0;
