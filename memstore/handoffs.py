@@ -22,7 +22,7 @@ from memstore.core.state import HandoffState, HandoffStatus, ReceiptState
 from memstore.core.statements import GrantRevoked, Kind, Verification
 from memstore.errors import Conflict, Denied, InternalError, InvalidInput, NotFound
 from memstore.handoff_ports import Answered
-from memstore.inspecting import PARTS, Inspection, inspect, rules_of
+from memstore.inspecting import PARTS, Inspection, inspect, offered, rules_of
 from memstore.offering import outputs_of, said_as
 from memstore.ports import Store, Unit
 from memstore.recording import known_records
@@ -42,13 +42,13 @@ def receive(store: Store, key: StoreKey, caller: Caller, request: HandoffReceive
     """The verdict on a handoff before anything is done for it, and a signed receipt of it."""
     for _ in range(RETRIES):
 
-        def look(unit: Unit) -> tuple[tuple[Inspection, Answer], Page]:
+        def look(unit: Unit) -> tuple[tuple[Inspection, Answer, int], Page]:
             handoff = _for_me(unit, caller, request.handoff)
             found, page = inspect(unit, handoff, caller.principal), Page(Budget(request.max_tokens - ENVELOPE_TOKENS))
-            return (found, shown(Giver(unit, key, caller, page, unit.now), found)), page
+            return (found, shown(Giver(unit, key, caller, page, unit.now), found), unit.log.head().size), page
 
-        (found, answer), mark = disclosed(store, caller, look)
-        receipt = _receipt(store, key, caller, found)
+        (found, answer, size), mark = disclosed(store, caller, look)
+        receipt = _receipt(store, key, caller, found, size)
         if receipt:
             answer |= {"receipt": receipt, "mark": mark_label(caller, mark)}
             return answer
@@ -124,11 +124,15 @@ def _named(found: Inspection) -> dict[str, Any]:
     return {name: value for name, value in {**told, **ids}.items() if value not in ("", [])}
 
 
-def _receipt(store: Store, key: StoreKey, caller: Caller, found: Inspection) -> str:
-    """A signed receipt of what was found, or "" where that is not how things stand any more."""
+def _receipt(store: Store, key: StoreKey, caller: Caller, found: Inspection, size: int) -> str:
+    """A signed receipt of what was found when the log was of this size, or "" where things stand otherwise now.
+
+    What time alone did in between makes the receipt an old one, which acceptance sees.
+    """
     with store.write() as unit:
         handoff = _for_me(unit, caller, found.handoff.id)
-        again = inspect(unit, handoff, caller.principal)
+        same = unit.log.head().size == size and handoff.token == found.handoff.token
+        again = found if same else inspect(unit, handoff, caller.principal)
         if (again.verified, again.digest, handoff.token) != (found.verified, found.digest, found.handoff.token):
             return ""
         for one in unit.receipts.receipts(handoff.id):
@@ -158,6 +162,9 @@ def respond(
         said: list[Any] = [caller.name, handoff.id, request.model_dump(exclude={"handoff"})]
         if action is HandoffAction.CLARIFY:
             said.append(_round(unit, caller, handoff))
+        if action is HandoffAction.ACCEPT:
+            # A lease is of the context that accepted: the same call from another one is another call.
+            said.append(caller.launch)
         digest = hashlib.sha256(canonical_bytes(said, nfc=False)).hexdigest()
         before = unit.receipts.answered(handoff.id, digest)
         if before is not None:
@@ -269,6 +276,7 @@ def _acceptance(unit: Unit, caller: Caller, handoff: HandoffState, request: Hand
     found = inspect(unit, handoff, caller.principal)
     if not _is_of(receipt, found):
         raise Conflict("The receipt is old: things have changed since", code="old_receipt", next_call=RECEIVE_AGAIN)
+    _refuse_unseen(unit, caller, found)
     strange = [code for code in request.acknowledge if code not in found.codes]
     if strange:
         raise InvalidInput(
@@ -289,12 +297,25 @@ def _acceptance(unit: Unit, caller: Caller, handoff: HandoffState, request: Hand
     return {"receipt": receipt.id, "acknowledged": list(found.codes), "lease": handoff.token + 1}
 
 
+def _refuse_unseen(unit: Unit, caller: Caller, found: Inspection) -> None:
+    """Nobody takes on what this context was not shown, save its own words and what is a reference to everybody."""
+    good = [one.id for one in found.served.values() if not one.reasons and one.state.author != caller.name]
+    shown_before = unit.receipts.shown(caller.launch, good)
+    unseen = [record for record in good if record not in shown_before]
+    if unseen:
+        raise Conflict(
+            f"{len(unseen)} of its records were not shown to you: {', '.join(unseen)}",
+            code="not_shown",
+            next_call="Call handoff_receive with more max_tokens, or memory_get them; then accept.",
+        )
+
+
 def _taken(unit: Unit, key: StoreKey, caller: Caller, handoff: HandoffState, note: str, lease_seconds: int) -> str:
     """Give the lease; accepting a report endorses the outputs that it names and that were shown (T6)."""
     unit.handoffs.lease(handoff.id, token=handoff.token + 1, until=unit.now + lease_seconds * MICROS)
     if handoff.type is not HandoffType.REPORT:
         return note
-    outputs = inspect(unit, handoff, caller.principal).statement.outputs
+    outputs = offered(unit, handoff)[0].outputs
     endorsed = endorse_shown(unit, key, caller, tuple(outputs))
     left = len(outputs) - len(endorsed)
     told = [f"Endorsed {len(endorsed)} outputs."]

@@ -145,6 +145,12 @@ def _fields(
 
 
 def _refuse_incomplete(kind: HandoffType, request: HandoffOfferRequest) -> None:
+    told = [request.directive, request.rationale, request.gate]
+    told += [item for part in ("outputs", *_PHRASED) for item in getattr(request, part)]
+    if any(item and not item.strip() for item in told):
+        raise InvalidInput(
+            "A part of it says nothing", code="blank", next_call='Say it, leave it out, or pass ["none"] for a list.'
+        )
     lacking = missing(kind, request.model_dump())
     if lacking:
         raise InvalidInput(

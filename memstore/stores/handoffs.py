@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from typing import Any, assert_never
 
 from memstore.core.handoffs import (
@@ -128,6 +129,11 @@ class ReceiptTables:
         """The answer that the same call gave before."""
         row = self.conn.execute(QUERIES["answered"], (handoff, digest)).fetchone()
         return _answered_from(row) if row else None
+
+    def shown(self, launch: str, records: Sequence[str]) -> set[str]:
+        """Those of these records of which this context was shown anything."""
+        values = (launch, json.dumps(list(records)))
+        return {row["id"] for row in self.conn.execute(QUERIES["shown_of"], values)}
 
     def contracts(self) -> list[ContractState]:
         return [contract_from(row) for row in self.conn.execute(QUERIES["contracts"])]

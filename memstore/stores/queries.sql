@@ -144,6 +144,10 @@ SELECT e.keyid FROM records r JOIN entries e ON e.seq = r.seq WHERE r.id = ?;
 SELECT 1 FROM contexts c JOIN disclosures d ON d.context = c.no JOIN records r ON r.seq = d.record
 WHERE c.launch = ? AND r.id = ? AND d.detail = 2 AND d.n <= c.shown LIMIT 1;
 
+-- name: shown_of
+SELECT DISTINCT r.id FROM contexts c JOIN disclosures d ON d.context = c.no JOIN records r ON r.seq = d.record
+WHERE c.launch = ? AND d.n <= c.shown AND r.id IN (SELECT value FROM json_each(?));
+
 -- name: reviewed_in
 SELECT 1 FROM reviews v JOIN records r ON r.id = v.record
 WHERE v.launch = ? AND v.record = ? AND v.void = 0 AND r.author <> v.author LIMIT 1;

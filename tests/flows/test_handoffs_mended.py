@@ -334,3 +334,35 @@ def test_what_was_for_somebody_who_was_retired_is_a_dead_letter(fleet: Fleet, le
     [item] = lead.handoff_inbox("dead_letter")["items"]
     assert (item["handoff"], item["why"]) == (handoff, "receiver_retired")
     taken(lead, handoff)
+
+
+def test_nobody_accepts_what_was_not_shown(lead: MemStore, ada: MemStore, intent: str):
+    handoff = delegated(lead, intent, constraints=["Never delete"])["handoff"]
+    got = ada.handoff_receive(handoff, max_tokens=100)
+    accept = {"receipt": got["receipt"], "acknowledge": codes(got)}
+    assert refusal(ada.handoff_respond, handoff, "accept", **accept) == "not_shown"
+    ada.handoff_receive(handoff)
+    assert ada.handoff_respond(handoff, "accept", **accept)["state"] == "accepted"
+
+
+def test_a_lease_is_told_to_the_context_that_accepted_alone(fleet: Fleet, ada: MemStore, ben: MemStore):
+    handoff = transfer(ada, "ben", [verified(ada)])["handoff"]
+    got = ben.handoff_receive(handoff)
+    accept = {"receipt": got["receipt"], "acknowledge": codes(got)}
+    lease = ben.handoff_respond(handoff, "accept", **accept)["lease"]
+    assert ben.handoff_respond(handoff, "accept", **accept)["lease"] == lease
+    assert refusal(fleet.fresh("ben").handoff_respond, handoff, "accept", **accept) == "leased"
+
+
+@pytest.mark.parametrize("blank", [{"directive": "  "}, {"rationale": " "}, {"constraints": [" "]}, {"gate": "\t"}])
+def test_white_space_says_nothing(lead: MemStore, intent: str, blank: dict[str, Any]):
+    assert refusal(delegated, lead, intent, **blank) == "blank"
+
+
+def test_a_guess_that_went_with_its_session_is_out_of_date(ada: MemStore, ben: MemStore):
+    ada.session_start("port")
+    guess = str(ada.write("hypothesis", "Maybe the cache", "It may be.")["id"])
+    handoff = transfer(ada, "ben", [guess])["handoff"]
+    ada.session_end("partial")
+    got = ben.handoff_receive(handoff)
+    assert [one["class"] for one in got["problems"] if one["code"] == "expired_record"] == ["freshness"]
