@@ -688,13 +688,22 @@ WHERE h.scope = :scope AND (:task = '' OR h.task = :task)
 ORDER BY h.seq;
 
 -- name: carried_before
-SELECT DISTINCT c.part, c.record FROM handoffs h JOIN carried c ON c.handoff = h.seq
-WHERE c.part IN ('constraints', 'questions', 'caveats') AND (h.id = :parent OR (
-    :task <> '' AND h.scope = :scope AND h.task = :task AND h.seq < :seq AND h.label >= :least
-    AND ((h.sender = :sender AND h.receiver = :receiver AND h.stage NOT IN ('cancelled', 'denied', 'rejected'))
+WITH task AS (
+    SELECT h.seq, h.id, h.sender, h.receiver, h.stage FROM handoffs h
+    WHERE :task <> '' AND h.scope = :scope AND h.task = :task AND h.seq < :seq AND h.label >= :least
+), mine AS (
+    SELECT h.seq FROM task h WHERE
+        (h.sender = :sender AND h.receiver = :receiver AND h.stage NOT IN ('cancelled', 'denied', 'rejected'))
         OR EXISTS (SELECT 1 FROM answers a WHERE a.handoff = h.id AND a.author = :sender AND a.action = 'accept'
-            AND a.seq < :seq))))
-ORDER BY h.seq DESC, c.part, c.record;
+            AND a.seq < :seq)
+    UNION SELECT h.seq FROM handoffs h WHERE h.id = :parent
+)
+-- Who comes new to a task goes on from its last handoff; who has sent some in it already began a branch of its own.
+SELECT DISTINCT c.part, c.record FROM carried c
+WHERE c.part IN ('constraints', 'questions', 'caveats') AND (c.handoff IN (SELECT seq FROM mine)
+    OR (NOT EXISTS (SELECT 1 FROM mine) AND NOT EXISTS (SELECT 1 FROM task WHERE sender = :sender)
+        AND c.handoff = (SELECT max(seq) FROM task)))
+ORDER BY c.part, c.record;
 
 -- name: handoff_held
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
