@@ -76,7 +76,7 @@ RESOURCES = (
     Document(
         "memstore://agents",
         "agents",
-        "Who shares this scope: names, roles, and whom they are under.",
+        "Who shares this scope: names, roles, whom they are under, capabilities, contracts they accept.",
         lambda store, _: Answer({"agents": store.agents()}),
     ),
 )

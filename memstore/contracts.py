@@ -21,7 +21,13 @@ from memstore.write import Author, append
 
 MOST_BYTES = 32 * 1024
 DEEPEST = 32
+# How many subschemas a schema comes to with its references followed: each of them is applied to the same data.
+MOST_EXPANDED = 2000
+_REF = re.compile(r"#(/\$defs/[A-Za-z0-9_.-]+)?")
 _WITHOUT = ("pattern", "patternProperties", "$dynamicRef", "$recursiveRef")
+
+
+_PLAIN = ("enum", "const", "default", "examples")
 
 
 def add(store: Store, key: StoreKey, author: Author, contract: str, form: dict[str, Any], *, owner: str = "") -> Any:
@@ -109,6 +115,35 @@ def _check_form(form: dict[str, Any]) -> None:
     except jsonschema.SchemaError:
         raise _bad("it is no JSON Schema") from None
     _refuse_within(form, 0)
+    _refuse_wide(form)
+
+
+def _refuse_wide(form: dict[str, Any]) -> None:
+    """Refuse references that multiply: a few lines of them come to more subschemas than can be applied."""
+    defined = form.get("$defs", {})
+    sizes: dict[str, int] = {}
+
+    def size(node: Any, open_: tuple[str, ...]) -> int:
+        if isinstance(node, list):
+            return sum(size(item, open_) for item in node)
+        if not isinstance(node, dict):
+            return 0
+        # Those of the top are counted where they are used; values are counted too, which errs on the safe side.
+        total = 1 + sum(size(item, open_) for name, item in node.items() if node is not form or name != "$defs")
+        named = str(node.get("$ref", "")).removeprefix("#/$defs/")
+        # What refers to itself goes on only as deep as the data does.
+        if named in defined and named not in open_:
+            if named not in sizes:
+                sizes[named] = size(defined[named], (*open_, named))
+            total += sizes[named]
+        return min(total, MOST_EXPANDED + 1)
+
+    try:
+        most = max([size(form, ()), *(size({"$ref": f"#/$defs/{name}"}, ()) for name in defined)])
+    except RecursionError:
+        most = MOST_EXPANDED + 1
+    if most > MOST_EXPANDED:
+        raise _bad("its references come to too much")
 
 
 def _refuse_within(form: Any, depth: int, *, names: bool = False) -> None:
@@ -121,9 +156,12 @@ def _refuse_within(form: Any, depth: int, *, names: bool = False) -> None:
     for name, item in form.items() if isinstance(form, dict) else ():
         if not names and name in _WITHOUT:
             raise _bad("it uses a regular expression or a dynamic reference")
-        if not names and name == "$ref" and not str(item).startswith("#"):
-            raise _bad("it refers to what is not in it")
-        if names or name not in ("enum", "const", "default", "examples"):
+        # Anywhere else it could lead into what is not looked through here: a value, or a keyword nobody knows.
+        if not names and name == "$ref" and not _REF.fullmatch(str(item)):
+            raise _bad("it refers to something else than itself or its $defs")
+        if not names and (name in ("$id", "$anchor", "$dynamicAnchor") or (name == "$defs" and depth)):
+            raise _bad("its references could lead elsewhere")
+        if names or name not in _PLAIN:
             _refuse_within(item, depth + 1, names=not names and name in ("properties", "$defs", "dependentSchemas"))
 
 

@@ -11,6 +11,7 @@ import hashlib
 from typing import Any
 
 from memstore.answers import Giver, Page
+from memstore.contracts import violates
 from memstore.core.boundary import POSTURE
 from memstore.core.canonical import canonical_bytes
 from memstore.core.handoffs import HOLDERS, OPEN, is_addressed, may_take, moved
@@ -22,13 +23,13 @@ from memstore.core.statements import GrantRevoked, Kind, Verification
 from memstore.errors import Conflict, Denied, InternalError, InvalidInput, NotFound
 from memstore.handoff_ports import Answered
 from memstore.inspecting import PARTS, Inspection, inspect, offered, rules_of
-from memstore.offering import said_as
+from memstore.offering import outputs_of, said_as
 from memstore.ports import Store, Unit
 from memstore.recording import known_records
 from memstore.render import Answer, Budget, timestamp
 from memstore.requests import HandoffReceiveRequest, HandoffRespondRequest
 from memstore.reviewing import endorse_shown
-from memstore.serving import RETRIES, Caller, Served, disclosed, ensure_context, mark_label
+from memstore.serving import RETRIES, Caller, Served, disclosed, ensure_context, look_up, mark_label
 from memstore.signing import StoreKey
 from memstore.write import append
 
@@ -41,13 +42,13 @@ def receive(store: Store, key: StoreKey, caller: Caller, request: HandoffReceive
     """The verdict on a handoff before anything is done for it, and a signed receipt of it."""
     for _ in range(RETRIES):
 
-        def look(unit: Unit) -> tuple[tuple[Inspection, Answer], Page]:
+        def look(unit: Unit) -> tuple[tuple[Inspection, Answer, int], Page]:
             handoff = _for_me(unit, caller, request.handoff)
             found, page = inspect(unit, handoff, caller.principal), Page(Budget(request.max_tokens - ENVELOPE_TOKENS))
-            return (found, shown(Giver(unit, key, caller, page, unit.now), found)), page
+            return (found, shown(Giver(unit, key, caller, page, unit.now), found), unit.log.head().size), page
 
-        (found, answer), mark = disclosed(store, caller, look)
-        receipt = _receipt(store, key, caller, found)
+        (found, answer, size), mark = disclosed(store, caller, look)
+        receipt = _receipt(store, key, caller, found, size)
         if receipt:
             answer |= {"receipt": receipt, "mark": mark_label(caller, mark)}
             return answer
@@ -123,26 +124,30 @@ def _named(found: Inspection) -> dict[str, Any]:
     return {name: value for name, value in {**told, **ids}.items() if value not in ("", [])}
 
 
-def _receipt(store: Store, key: StoreKey, caller: Caller, found: Inspection) -> str:
-    """A signed receipt of what was found, or "" where that is not how things stand any more."""
+def _receipt(store: Store, key: StoreKey, caller: Caller, found: Inspection, size: int) -> str:
+    """A signed receipt of what was found when the log was of this size, or "" where things stand otherwise now.
+
+    What time alone did in between makes the receipt an old one, which acceptance sees.
+    """
     with store.write() as unit:
         handoff = _for_me(unit, caller, found.handoff.id)
-        again = inspect(unit, handoff, caller.principal)
-        if (again.verified, again.codes, handoff.token) != (found.verified, found.codes, found.handoff.token):
+        same = unit.log.head().size == size and handoff.token == found.handoff.token
+        again = found if same else inspect(unit, handoff, caller.principal)
+        if (again.verified, again.digest, handoff.token) != (found.verified, found.digest, found.handoff.token):
             return ""
         for one in unit.receipts.receipts(handoff.id):
             if one.author == caller.name and one.launch == caller.launch and _is_of(one, again):
                 return one.id
         ensure_context(unit, caller)
         fields = {"handoff": handoff.id, "token": handoff.token}
-        fields |= {"verified": list(again.verified), "problems": list(again.codes)}
+        fields |= {"verified": list(again.verified), "problems": list(again.codes), "found": again.digest}
         return append(unit, key, caller.author, HandoffReceived, fields).id
 
 
 def _is_of(receipt: ReceiptState, found: Inspection) -> bool:
     """Whether a receipt says just what is found now, of this attempt."""
-    same = (receipt.token, receipt.verified, receipt.problems)
-    return same == (found.handoff.token, found.verified, found.codes)
+    same = (receipt.token, receipt.verified, receipt.found)
+    return same == (found.handoff.token, found.verified, found.digest)
 
 
 def respond(
@@ -154,8 +159,13 @@ def respond(
         if request.action == "heartbeat":
             return _kept(unit, caller, handoff, request.lease, lease_seconds)
         action = HandoffAction(request.action)
-        told = request.model_dump(exclude={"handoff"})
-        digest = hashlib.sha256(canonical_bytes([caller.name, handoff.id, told], nfc=False)).hexdigest()
+        said: list[Any] = [caller.name, handoff.id, request.model_dump(exclude={"handoff"})]
+        if action is HandoffAction.CLARIFY:
+            said.append(_round(unit, caller, handoff))
+        if action is HandoffAction.ACCEPT:
+            # A lease is of the context that accepted: the same call from another one is another call.
+            said.append(caller.launch)
+        digest = hashlib.sha256(canonical_bytes(said, nfc=False)).hexdigest()
         before = unit.receipts.answered(handoff.id, digest)
         if before is not None:
             return _again(unit, handoff, before)
@@ -164,12 +174,18 @@ def respond(
         fields, note = _checked(unit, key, caller, handoff, request, action)
         told = {"handoff": handoff.id, "action": action, "digest": digest, **fields}
         append(unit, key, caller.author, HandoffAnswered, told)
-        grant = offered(unit, handoff)[0].grant if action is HandoffAction.CANCEL else ""
-        if grant:
-            append(unit, key, caller.author, GrantRevoked, {"grant": grant})
+        if action is HandoffAction.CANCEL and handoff.gives:
+            append(unit, key, caller.author, GrantRevoked, {"grant": handoff.gives})
         if action is HandoffAction.ACCEPT:
             note = _taken(unit, key, caller, handoff, note, lease_seconds)
         return _answer(unit, handoff.id, note)
+
+
+def _round(unit: Unit, caller: Caller, handoff: HandoffState) -> int:
+    """How often the other side has asked or answered: the same words in another round are another act."""
+    by_sender = caller.name == handoff.sender
+    clarified = (one for one in unit.receipts.answers(handoff.id) if one.action is HandoffAction.CLARIFY)
+    return sum((one.author == handoff.sender) is not by_sender for one in clarified)
 
 
 def _reachable(unit: Unit, caller: Caller, asked: str) -> HandoffState:
@@ -260,6 +276,7 @@ def _acceptance(unit: Unit, caller: Caller, handoff: HandoffState, request: Hand
     found = inspect(unit, handoff, caller.principal)
     if not _is_of(receipt, found):
         raise Conflict("The receipt is old: things have changed since", code="old_receipt", next_call=RECEIVE_AGAIN)
+    _refuse_unseen(unit, caller, found)
     strange = [code for code in request.acknowledge if code not in found.codes]
     if strange:
         raise InvalidInput(
@@ -280,16 +297,34 @@ def _acceptance(unit: Unit, caller: Caller, handoff: HandoffState, request: Hand
     return {"receipt": receipt.id, "acknowledged": list(found.codes), "lease": handoff.token + 1}
 
 
+def _refuse_unseen(unit: Unit, caller: Caller, found: Inspection) -> None:
+    """Nobody takes on what this context was not shown, save its own words and what is a reference to everybody."""
+    good = [one.id for one in found.served.values() if not one.reasons and one.state.author != caller.name]
+    shown_before = unit.receipts.shown(caller.launch, good)
+    unseen = [record for record in good if record not in shown_before]
+    if unseen:
+        raise Conflict(
+            f"{len(unseen)} of its records were not shown to you: {', '.join(unseen)}",
+            code="not_shown",
+            next_call="Call handoff_receive with more max_tokens, or memory_get them; then accept.",
+        )
+
+
 def _taken(unit: Unit, key: StoreKey, caller: Caller, handoff: HandoffState, note: str, lease_seconds: int) -> str:
     """Give the lease; accepting a report endorses the outputs that it names and that were shown (T6)."""
     unit.handoffs.lease(handoff.id, token=handoff.token + 1, until=unit.now + lease_seconds * MICROS)
     if handoff.type is not HandoffType.REPORT:
         return note
-    outputs = inspect(unit, handoff, caller.principal).statement.outputs
+    outputs = offered(unit, handoff)[0].outputs
     endorsed = endorse_shown(unit, key, caller, tuple(outputs))
     left = len(outputs) - len(endorsed)
-    told = f"Endorsed {len(endorsed)} outputs."
-    return told + (f" {left} were not shown whole, or are not yours to raise: memory_review says why." if left else "")
+    told = [f"Endorsed {len(endorsed)} outputs."]
+    if left:
+        told.append(f"{left} were not shown whole, or are not yours to raise: memory_review says why.")
+    context = unit.view.context(caller.launch)
+    if context is not None and caller.principal.has_mark and context.mark.label < caller.principal.ceiling:
+        told.append("Your mark is lowered by what else you were shown: memory_review what of it you checked.")
+    return " ".join(told)
 
 
 def _clarification(
@@ -316,7 +351,9 @@ def _ending(
 ) -> tuple[dict[str, Any], str]:
     """Completion and failure, under the newest lease alone; `completed` says what of it is not verified."""
     _refuse_lease(unit, caller, handoff, request.lease)
-    outputs = known_records(unit, caller, request.outputs, "outputs")
+    outputs = outputs_of(unit, caller, HandoffType.TRANSFER, request.outputs)
+    if request.action == "complete":
+        _refuse_form(unit, caller, handoff, outputs)
     reason = _reason(unit, key, caller, request, needed=request.action == "fail")
     states = [state for state in (unit.view.record(record) for record in outputs) if state is not None]
     unverified = [
@@ -326,6 +363,20 @@ def _ending(
     notes = [f"{len(unverified)} outputs are not verified: {', '.join(unverified)}."] if unverified else []
     notes += [f"{len(fallen)} outputs do not stand: {', '.join(fallen)}."] if fallen else []
     return {"outputs": outputs, "reason": reason, "lease": handoff.token}, " ".join(notes)
+
+
+def _refuse_form(unit: Unit, caller: Caller, handoff: HandoffState, outputs: list[str]) -> None:
+    """What is handed back for a delegation is of its contract; for others the contract was about what was offered."""
+    if not handoff.contract or handoff.type is not HandoffType.DELEGATE:
+        return
+    form = unit.view.contract(handoff.contract)
+    served = [look_up(unit, record, caller.scope) for record in outputs]
+    if form is None or not outputs or any(one is None or violates(form.form, one.content.data) for one in served):
+        raise Conflict(
+            "What its contract asks for is not in the outputs",
+            code="contract_violation",
+            next_call="Pass outputs whose data is of the contract, or let it fail with a reason.",
+        )
 
 
 def _reason(unit: Unit, key: StoreKey, caller: Caller, request: HandoffRespondRequest, *, needed: bool) -> str:

@@ -8,6 +8,7 @@ from memstore.core.handoffs import may_take
 from memstore.core.labels import Label
 from memstore.core.policy import Allowed
 from memstore.core.state import HandoffState, HandoffStatus
+from memstore.core.statements import Role
 from memstore.cursors import decode_cursor, encode_cursor
 from memstore.errors import InvalidInput
 from memstore.ports import Store, Unit
@@ -17,7 +18,8 @@ from memstore.serving import Caller, readable
 
 # What is shown where no states are asked for.
 TURN = frozenset({HandoffStatus.OFFERED, HandoffStatus.CLARIFICATION_REQUESTED, HandoffStatus.ACCEPTED})
-UNDONE = TURN | {HandoffStatus.AWAITING_APPROVAL, HandoffStatus.DEAD_LETTER}
+GATES = frozenset({HandoffStatus.AWAITING_APPROVAL})
+UNDONE = TURN | GATES | {HandoffStatus.DEAD_LETTER}
 
 
 def inbox(store: Store, caller: Caller, request: HandoffInboxRequest) -> Answer:
@@ -49,6 +51,11 @@ def _of_box(unit: Unit, caller: Caller, request: HandoffInboxRequest) -> list[Ha
         case "in":
             wanted = wanted or TURN
             found = [one for one in found if _is_to_do(unit, caller, one)]
+            if caller.principal.role is Role.HUMAN:
+                # A gate is anybody's who is a person: whoever looks has to find it.
+                wanted |= frozenset() if request.states else {HandoffStatus.AWAITING_APPROVAL}
+                gates = [one for one in unit.handoffs.open_in(caller.scope) if one.stage in GATES]
+                found = sorted({one.seq: one for one in [*found, *gates]}.values(), key=lambda one: one.seq)
         case "out":
             wanted = wanted or UNDONE
         case "dead_letter":

@@ -23,6 +23,7 @@ from memstore.core.boundary import (
     gathered,
     missing,
 )
+from memstore.core.canonical import canonical_bytes
 from memstore.core.entries import leaf_of
 from memstore.core.forms import MAX_HOPS
 from memstore.core.handoffs import accepts_contract
@@ -56,6 +57,13 @@ class Inspection:
     @property
     def codes(self) -> tuple[str, ...]:
         return tuple(problem.code for problem in self.problems)
+
+    @property
+    def digest(self) -> str:
+        """Over each problem with the records that have it, and the delta: what a receipt is of, beside its digests."""
+        problems = [[problem.code, sorted(problem.ids)] for problem in self.problems]
+        told = [problems, [list(one) for one in self.delta.dropped], [list(one) for one in self.delta.added]]
+        return hashlib.sha256(canonical_bytes(told, nfc=False)).hexdigest()
 
     @property
     def valid(self) -> bool:
@@ -114,12 +122,8 @@ def _ids(statement: HandoffOffered, part: str) -> list[str]:
 
 
 def _checkpoint(unit: Unit, handoff: HandoffState) -> str:
-    """Where whoever held it last had come to: what an attempt after the first goes on from."""
-    if not handoff.holder or not handoff.task:
-        return ""
-    found = unit.receipts.checkpoint(handoff.scope, handoff.task, handoff.holder)
-    state = unit.view.record(found)
-    return found if state is not None and state.seq > handoff.seq else ""
+    """Where those who held it had come to: what an attempt after the first goes on from."""
+    return unit.receipts.checkpoint(handoff) if handoff.holder else ""
 
 
 def _digest(unit: Unit, seq: int) -> str:
@@ -166,8 +170,13 @@ def _of_the_whole(unit: Unit, handoff: HandoffState, statement: HandoffOffered, 
     question = unit.view.record(handoff.question)
     if question is not None and question.answered_by is None:
         yield "question_open"
-    if statement.gate and handoff.stage is not HandoffStatus.AWAITING_APPROVAL and not _is_approved(unit, handoff):
+    if statement.gate and not _is_waiting(unit, handoff) and not _is_approved(unit, handoff):
         yield "not_approved"
+
+
+def _is_waiting(unit: Unit, handoff: HandoffState) -> bool:
+    """Whether a person may still decide: past its deadline nobody did, and nobody can."""
+    return handoff.status(unit.now) is HandoffStatus.AWAITING_APPROVAL
 
 
 def _is_approved(unit: Unit, handoff: HandoffState) -> bool:
@@ -191,17 +200,12 @@ def _violations(unit: Unit, statement: HandoffOffered, served: dict[str, Served]
 
 
 def _delta(unit: Unit, handoff: HandoffState, statement: HandoffOffered) -> Delta:
-    """What this handoff does not carry on, and what it adds: beside the task's previous one, and the one worked under.
+    """What this handoff does not carry on, and what it adds: beside all that its sender took on or sent on this way.
 
-    Both, so that a handoff slipped in between hides nothing.
+    All of it, so that a handoff slipped in between hides nothing; what went to others is a branch of its own.
     """
-    previous = unit.handoffs.before(handoff) if handoff.task else None
-    parent = unit.view.handoff(handoff.parent) if handoff.parent else None
-    earlier = {one.id: one for one in (previous, parent) if one is not None}
-    if not earlier:
-        return Delta()
-    before = [offered(unit, one)[0] for one in earlier.values()]
-    carried = {part: dict.fromkeys(record for one in before for record in _ids(one, part)) for part in CARRIED}
+    earlier = unit.handoffs.carried_before(handoff)
+    carried = {part: [record for named, record in earlier if named == part] for part in CARRIED}
     parts = {part: (tuple(carried[part]), tuple(_ids(statement, part))) for part in CARRIED}
     old = {record for were, _ in parts.values() for record in were}
     new = {record for _, now in parts.values() for record in now}

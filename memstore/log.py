@@ -343,9 +343,12 @@ def checkpoint(store: Store) -> str:
 
 
 def prove(store: Store, record: str) -> dict[str, Any]:
-    """That a record stands in the log: its entry, the path to the root, and the signed checkpoint with that root."""
+    """That a record stands in the log: its entry, the path to the root, and the signed checkpoint with that root.
+
+    A handoff and a receipt are proved by their ids as well.
+    """
     with store.read() as unit:
-        state = unit.view.record(record)
+        state = unit.view.record(record) or unit.view.handoff(record) or unit.receipts.receipt(record)
         if state is None:
             raise NotFound("There is no record of this id", code="unknown_id", next_call="memory_search finds records.")
         head = unit.log.head()

@@ -13,7 +13,7 @@ from memstore.contracts import in_use
 from memstore.core.boundary import NONE, missing
 from memstore.core.canonical import canonical_bytes
 from memstore.core.forms import MAX_HOPS
-from memstore.core.handoffs import CAPABILITY, accepts_contract, hop_of, is_capable
+from memstore.core.handoffs import CAPABILITY, accepts_contract, hop_of, is_capable, may_delegate
 from memstore.core.labels import Label
 from memstore.core.offers import HandoffOffered, HandoffType
 from memstore.core.policy import Principal
@@ -22,6 +22,7 @@ from memstore.core.state import HandoffState, HandoffStatus, SessionState
 from memstore.core.statements import Kind, Role
 from memstore.errors import Conflict, Denied, InvalidInput, NotFound
 from memstore.grants import give_in
+from memstore.inbox import GATES
 from memstore.inspecting import inspect, rules_of
 from memstore.moments import Instant, parse_moment
 from memstore.ports import Store, Unit
@@ -41,6 +42,9 @@ _PHRASED = {
     "constraints": Kind.CONSTRAINT,
     "caveats": Kind.FINDING,
 }
+
+# Kinds that need no body where the title says it all.
+_IN_A_LINE = frozenset({Kind.QUESTION, Kind.CONSTRAINT, Kind.DECISION})
 
 
 def offer(store: Store, key: StoreKey, caller: Caller, request: HandoffOfferRequest) -> Answer:
@@ -103,12 +107,14 @@ def _fields(
     """The fields of the statement, all that is phrased written as records; refuses what may not be handed over."""
     kind = HandoffType(request.type)
     _refuse_incomplete(kind, request)
+    if kind is HandoffType.DELEGATE:
+        _refuse_tainted(unit, caller)
     contract = in_use(unit, request.contract).name if request.contract else ""
-    receiver = _receiver(unit, caller, request.to, contract)
+    receiver = _receiver(unit, caller, kind, request.to, contract)
     if request.fallback:
         _known(unit, caller, request.fallback, "fallback")
     task = session.task if session else ""
-    parent = unit.handoffs.held(caller.scope, task, caller.name)
+    parent = unit.handoffs.held(caller.scope, task, caller.name, caller.launch)
     hop = hop_of(kind, receiver.name, parent)
     if hop > MAX_HOPS:
         raise Denied(
@@ -124,7 +130,7 @@ def _fields(
         "to": request.to,
         "receiver": receiver.name,
         "fallback": request.fallback,
-        "outputs": _outputs(unit, caller, kind, request.outputs),
+        "outputs": outputs_of(unit, caller, kind, request.outputs),
         "contract": contract,
         "deadline": _deadline(unit, request.deadline),
         "parent": parent.id if parent else "",
@@ -139,6 +145,12 @@ def _fields(
 
 
 def _refuse_incomplete(kind: HandoffType, request: HandoffOfferRequest) -> None:
+    told = [request.directive, request.rationale, request.gate]
+    told += [item for part in ("outputs", *_PHRASED) for item in getattr(request, part)]
+    if any(item and not item.strip() for item in told):
+        raise InvalidInput(
+            "A part of it says nothing", code="blank", next_call='Say it, leave it out, or pass ["none"] for a list.'
+        )
     lacking = missing(kind, request.model_dump())
     if lacking:
         raise InvalidInput(
@@ -148,7 +160,18 @@ def _refuse_incomplete(kind: HandoffType, request: HandoffOfferRequest) -> None:
         )
 
 
-def _receiver(unit: Unit, caller: Caller, to: str, contract: str) -> Principal:
+def _refuse_tainted(unit: Unit, caller: Caller) -> None:
+    """T3: a delegation is the giver's word alone; `may_offer` holds it again at a replay."""
+    context = unit.view.context(caller.launch)
+    if context is not None and caller.principal.has_mark and context.mark.label < Label.ATTRIBUTED:
+        raise Denied(
+            "This context has read outside content, and delegates nothing",
+            code="tainted_giver",
+            next_call="Delegate from a fresh context, or have a person do it.",
+        )
+
+
+def _receiver(unit: Unit, caller: Caller, kind: HandoffType, to: str, contract: str) -> Principal:
     if not to.startswith(CAPABILITY):
         found = _known(unit, caller, to, "to")
         if contract and not accepts_contract(found, contract):
@@ -162,6 +185,8 @@ def _receiver(unit: Unit, caller: Caller, to: str, contract: str) -> Principal:
         one
         for one in unit.registry.principals()
         if one.name != caller.name and is_capable(one, to, contract) and _can_work(unit, caller, one)
+        # Of those that the caller may delegate to: whom it may not is no receiver, however idle.
+        if kind is not HandoffType.DELEGATE or may_delegate(caller.principal, one, unit.view)
     ]
     if not able:
         raise NotFound(
@@ -178,7 +203,7 @@ def _open_work(unit: Unit, scope: str) -> dict[str, int]:
     busy: dict[str, int] = {}
     for one in unit.handoffs.open_in(scope):
         held = one.status(unit.now) is HandoffStatus.ACCEPTED
-        waits = one.status(unit.now) in (HandoffStatus.OFFERED, HandoffStatus.CLARIFICATION_REQUESTED)
+        waits = one.status(unit.now) in (*GATES, HandoffStatus.OFFERED, HandoffStatus.CLARIFICATION_REQUESTED)
         if held or waits:
             name = one.holder if held else one.receiver
             busy[name] = busy.get(name, 0) + 1
@@ -205,7 +230,8 @@ def _can_work(unit: Unit, caller: Caller, principal: Principal) -> bool:
     return stands and caller.scope in principal.scopes and principal.role in WORKERS
 
 
-def _outputs(unit: Unit, caller: Caller, kind: HandoffType, asked: list[str]) -> list[str]:
+def outputs_of(unit: Unit, caller: Caller, kind: HandoffType, asked: list[str]) -> list[str]:
+    """Records that may be handed over or back as outputs by a handoff of this type."""
     if asked == [NONE]:
         return []
     found = known_records(unit, caller, asked, "outputs")
@@ -280,7 +306,7 @@ def _grant(
 
 
 def _phrased(unit: Unit, key: StoreKey, caller: Caller, request: HandoffOfferRequest) -> dict[str, Any]:
-    """Ids for all that was phrased or named (T11)."""
+    """Ids for all that was phrased or named (T11), and which of them were phrased here."""
     found: dict[str, Any] = {}
     for part, kind in _PHRASED.items():
         said = [item for item in getattr(request, part) if item != NONE]
@@ -299,14 +325,21 @@ def _phrased(unit: Unit, key: StoreKey, caller: Caller, request: HandoffOfferReq
         )
     if request.gate:
         found["gate"] = _as_record(unit, key, caller, request.gate, Kind.QUESTION, "gate", session=request.session)
-    return found
+    named = [request.rationale, request.gate, *(item for part in _PHRASED for item in getattr(request, part))]
+    by_id = {known_records(unit, caller, [item], "outputs")[0] for item in named if _is_id(item)}
+    told = [one for value in found.values() for one in ([value] if isinstance(value, str) else value)]
+    return {**found, "phrased": [one for one in dict.fromkeys(told) if one not in by_id]}
+
+
+def _is_id(item: str) -> bool:
+    return item.startswith("key:") or bool(ids_among([item]))
 
 
 def _as_record(
     unit: Unit, key: StoreKey, caller: Caller, item: str, kind: Kind, part: str, *, session: str = ""
 ) -> str:
     """The id that an item is, or that of the record that its text becomes."""
-    if item.startswith("key:") or ids_among([item]):
+    if _is_id(item):
         return known_records(unit, caller, [item], part)[0]
     more: dict[str, Any] = {"rationale": item} if kind is Kind.REJECTED else {}
     return said_as(unit, key, caller, item, kind, part, session=session, **more)
@@ -317,6 +350,7 @@ def said_as(
 ) -> str:
     """Write what somebody phrased in a handoff as a record of its author; its id (T11)."""
     title = snippet(text.strip().split("\n")[0])[:200] or part
-    told = {"kind": str(kind), "title": title, "body": text, "tags": [f"handoff-{part.rstrip('s')}"]}
+    whole = title == text and kind in _IN_A_LINE
+    told = {"kind": str(kind), "title": title, "body": "" if whole else text, "tags": [f"handoff-{part.rstrip('s')}"]}
     answer = write_in(unit, key, caller, WriteRequest.parse({**told, "session": session, **more}))
     return str(answer["id"])

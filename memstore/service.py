@@ -337,11 +337,21 @@ class MemStore:
         self._renewed()
 
     def agents(self) -> list[dict[str, Any]]:
-        """The principals that share this caller's scope: names, roles, and whom they are under."""
+        """The principals that share this caller's scope: names, roles, whom they are under, what they can and take."""
         scope = self._caller().scope
         with self._store.read() as unit:
             found = [p for p in unit.registry.principals() if scope in p.scopes]
-        return [{"name": p.name, "role": str(p.role), "under": p.under, "team": p.team} for p in found]
+        return [
+            {
+                "name": one.name,
+                "role": str(one.role),
+                "under": one.under,
+                "team": one.team,
+                "capabilities": list(one.capabilities),
+                "accepts": list(one.accepts),
+            }
+            for one in found
+        ]
 
     def _embed_behind(self) -> None:
         """Have what waits for vectors embedded, by a thread of its own, where that was asked for."""

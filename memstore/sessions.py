@@ -17,7 +17,7 @@ from memstore.core.state import RecordState
 from memstore.core.statements import Kind, Origin, Outcome, Recorded, Role, SessionEnded, SessionStarted, Verification
 from memstore.errors import NotFound
 from memstore.handoffs import resume
-from memstore.inbox import UNDONE, item_of
+from memstore.inbox import GATES, UNDONE, item_of
 from memstore.ports import Filter, Share, Store, Unit
 from memstore.recording import current_session
 from memstore.render import Answer, Budget, revisited, snippet, timestamp
@@ -294,10 +294,18 @@ class _Brief:
         return items
 
     def _handoffs(self, unit: Unit, task: str) -> list[dict[str, Any]]:
-        """Handoffs of the task that are not over and that this caller has to do with, those it is to have first."""
+        """Handoffs of the task that are not over and that this caller has to do with, those it is to have first.
+
+        A person has to do with every gate.
+        """
         found, least = unit.handoffs.open_in(self.caller.scope, task=task), readable(unit, self.caller)
         name = self.caller.name
-        mine = [one for one in found if name in (one.receiver, one.fallback, one.holder, one.sender)]
+        person = self.caller.principal.role is Role.HUMAN
+        mine = [
+            one
+            for one in found
+            if name in (one.receiver, one.fallback, one.holder, one.sender) or (person and one.stage in GATES)
+        ]
         mine.sort(key=lambda one: (name == one.sender, one.seq))
         told = [item_of(unit, one, least=least) for one in mine if one.status(unit.now) in UNDONE]
         return [item for item in told if self.budget.take(item)]

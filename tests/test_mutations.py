@@ -11,7 +11,8 @@ def test_the_patch_fits_the_source_and_the_test_is_there(mutation: Mutation):
 
 
 def test_no_rule_is_left_out():
-    assert {mutation.rule for mutation in MUTATIONS} == {f"T{number}" for number in range(1, 14)}
+    handoffs = {"3.5"}  # DESIGN 3.5 has no numbers of its own
+    assert {mutation.rule for mutation in MUTATIONS} == {f"T{number}" for number in range(1, 14)} | handoffs
 
 
 @pytest.mark.slow

@@ -156,7 +156,12 @@ def _received(answer: dict[str, Any]) -> Iterator[str]:
 def _shown(answer: dict[str, Any]) -> Iterator[str]:
     yield from answer["summary"]
     yield ""
-    yield from plain({name: value for name, value in answer.items() if name not in ("summary", "payload", "mark")})
+    if "title" in answer["decide"]:
+        yield from lines_of({"records": [answer["decide"]], "quarantined": [], "missing": []})
+    elif answer["decide"]:
+        yield from plain({"decide": answer["decide"]})
+    apart = ("summary", "decide", "payload", "mark")
+    yield from plain({name: value for name, value in answer.items() if name not in apart})
     yield ""
     yield from _received({**answer["payload"], "mark": answer["mark"]})
 

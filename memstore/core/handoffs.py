@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from memstore.core.canonical import canonical_bytes
 from memstore.core.entries import Entry
 from memstore.core.forms import Statement
+from memstore.core.labels import Label
 from memstore.core.offers import (
     ContractAdded,
     ContractDeprecated,
@@ -59,11 +60,15 @@ CARRIED = ("outputs", "questions", "rejected", "constraints", "caveats")
 
 @dataclass(frozen=True, slots=True)
 class PutHandoff:
-    """A handoff is offered; `carried` are (part, record id) of all that it hands over."""
+    """A handoff is offered; `carried` are (part, record id) of all that it hands over.
+
+    `phrased` are (position, whether it is the gate) of the records that were written for it.
+    """
 
     handoff: HandoffState
     key: str
     carried: tuple[tuple[str, str], ...]
+    phrased: tuple[tuple[int, bool], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ class MoveHandoff:
     receipt: str = ""
     outputs: tuple[str, ...] = ()
     acknowledged: tuple[str, ...] = ()
+    launch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +209,10 @@ def _may_offer(statement: HandoffOffered, author: Principal, view: View, now: in
         return Denied("nobody hands work to himself")
     if statement.fallback and not _works_in(view, statement.fallback, statement.scope):
         return Denied("there is no such fallback owner in this scope")
-    if statement.type is HandoffType.DELEGATE and not _may_delegate(author, receiver, view):
+    if statement.type is HandoffType.DELEGATE and not may_delegate(author, receiver, view):
         return Denied("only a person, or a lead above the receiver, delegates")
+    if statement.type is HandoffType.DELEGATE and author.has_mark and context.mark.label < Label.ATTRIBUTED:
+        return Denied("who has read outside content delegates nothing")
     if statement.deadline and statement.deadline <= now:
         return Denied("the deadline is past")
     for decision in (_contract_holds(statement, receiver, view), _hop_holds(statement, view)):
@@ -226,7 +234,8 @@ def _works_in(view: View, name: str, scope: str) -> bool:
     return found is not None and isinstance(may_use_scope(found, scope), Allowed)
 
 
-def _may_delegate(author: Principal, receiver: Principal, view: View) -> bool:
+def may_delegate(author: Principal, receiver: Principal, view: View) -> bool:
+    """Whether one may tell the other what to do: a person, or a lead above it."""
     return author.role is Role.HUMAN or (author.role is Role.LEAD and above(view, author.name, receiver.name))
 
 
@@ -268,14 +277,16 @@ def _may_answer(statement: HandoffAnswered, author: Principal, view: View, now: 
     grants = action in (A.ACCEPT, A.RESUME)
     if statement.lease != (found.token + 1 if grants else found.token if action in HOLDERS else 0):
         return Denied("the lease is not the one that counts")
-    after = moved(_before(found, action), action, by_sender=by_sender)
+    after = moved(_before(found, action, now), action, by_sender=by_sender)
     return after if isinstance(after, Denied) else Allowed()
 
 
-def _before(found: HandoffState, action: HandoffAction) -> HandoffStatus:
+def _before(found: HandoffState, action: HandoffAction, now: int) -> HandoffStatus:
     """The state that an act starts from: a lease may have lapsed, which the log does not say."""
     lapsed = found.stage is S.ACCEPTED and action in (A.ACCEPT, A.CLARIFY, A.REJECT)
-    return S.OFFERED if lapsed else found.stage
+    # What no person decided by its deadline is a dead letter, which its fallback owner turns down.
+    dead = found.stage is S.AWAITING_APPROVAL and action is A.REJECT and found.status(now) is S.DEAD_LETTER
+    return S.DEAD_LETTER if dead else S.OFFERED if lapsed else found.stage
 
 
 def _may_decide(statement: HandoffDecided, author: Principal, view: View) -> Decision:
@@ -293,10 +304,10 @@ def handoff_changes(entry: Entry, statement: Statement, view: View) -> list[Hand
     match statement:
         case HandoffOffered():
             carried = tuple((part, record) for part in CARRIED for record in getattr(statement, part))
-            return [PutHandoff(_offered(entry, statement), statement.key, carried)]
+            return [PutHandoff(_offered(entry, statement), statement.key, carried, _phrased(statement, view))]
         case HandoffReceived():
             place = (short_id("h-", entry.digest), entry.seq, statement.handoff, statement.author, statement.launch)
-            told = (statement.token, tuple(statement.verified), tuple(statement.problems))
+            told = (statement.token, tuple(statement.verified), tuple(statement.problems), statement.found)
             return [PutReceipt(ReceiptState(*place, *told))]
         case HandoffAnswered():
             found = view.handoff(statement.handoff)
@@ -318,6 +329,16 @@ def handoff_changes(entry: Entry, statement: Statement, view: View) -> list[Hand
             return []
 
 
+def _phrased(statement: HandoffOffered, view: View) -> tuple[tuple[int, bool], ...]:
+    """The author's own alone: what others wrote stands by itself, whatever a handoff says of it."""
+    found = ((record, view.record(record)) for record in statement.phrased)
+    return tuple(
+        (state.seq, record == statement.gate)
+        for record, state in found
+        if state is not None and state.author == statement.author
+    )
+
+
 def _offered(entry: Entry, statement: HandoffOffered) -> HandoffState:
     said = (
         "scope", "task", "type", "launch", "to", "receiver", "fallback", "contract", "deadline", "parent", "hop",
@@ -332,13 +353,15 @@ def _offered(entry: Entry, statement: HandoffOffered) -> HandoffState:
         label=entry.verdict.label,
         stage=S.AWAITING_APPROVAL if statement.gate else S.OFFERED,
         moved=entry.seq,
+        gated=bool(statement.gate),
+        gives=statement.grant,
         **{name: getattr(statement, name) for name in said},
     )
 
 
 def _answered(entry: Entry, statement: HandoffAnswered, found: HandoffState) -> MoveHandoff:
     action, by_sender = statement.action, statement.author == found.sender
-    after = moved(_before(found, action), action, by_sender=by_sender)
+    after = moved(_before(found, action, entry.logged_at), action, by_sender=by_sender)
     stage = found.stage if isinstance(after, Denied) else after
     state = replace(found, stage=stage, moved=entry.seq, reason=statement.reason or found.reason)
     if action in (A.ACCEPT, A.RESUME):
@@ -348,4 +371,4 @@ def _answered(entry: Entry, statement: HandoffAnswered, found: HandoffState) -> 
     if action is A.CLARIFY and not by_sender:
         state = replace(state, question=statement.question)
     told = (statement.digest, statement.receipt, tuple(statement.outputs), tuple(statement.acknowledged))
-    return MoveHandoff(state, statement.author, action, *told)
+    return MoveHandoff(state, statement.author, action, *told, launch=statement.launch)

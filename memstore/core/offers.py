@@ -57,7 +57,8 @@ class HandoffOffered(Statement):
 
     `to` is what was asked for, `receiver` whom it came to. `none` names the parts that were said to be empty. `parent`
     is the handoff that the author worked under, `correlation` the first of the chain ("" for that one itself). `digest`
-    is over the arguments of the call, `key` over the author's idempotency key: the same call twice is once.
+    is over the arguments of the call, `key` over the author's idempotency key: the same call twice is once. `phrased`
+    are those of its records that were written for it alone: outside it they stand no longer than it does (ADR 0035).
     """
 
     noun = "handoff"
@@ -85,6 +86,7 @@ class HandoffOffered(Statement):
     parent: OptionalId = ""
     correlation: OptionalId = ""
     hop: Annotated[int, Field(ge=1, le=MAX_HOPS)]
+    phrased: Annotated[list[StatementId], Field(max_length=8 * MAX_NAMED)] = []
     digest: Digest
     key: OptionalDigest = ""
 
@@ -92,7 +94,8 @@ class HandoffOffered(Statement):
 class HandoffReceived(Statement):
     """A receipt: what of a handoff was verified (digests of what was signed) and the problems that were found.
 
-    `token` is the lease that was given last, so that a receipt is of one attempt.
+    `token` is the lease that was given last, so that a receipt is of one attempt; `found` a digest over each problem
+    with the records that have it, and over the delta: the same codes on other records are another finding.
     """
 
     noun = "handoff.receipt"
@@ -100,6 +103,7 @@ class HandoffReceived(Statement):
     token: Micros
     verified: Annotated[list[Digest], Field(max_length=8 * MAX_NAMED)]
     problems: Codes = []
+    found: OptionalDigest = ""
 
 
 class HandoffAnswered(Statement):

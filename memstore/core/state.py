@@ -161,6 +161,9 @@ class HandoffState:
     reason: str = ""
     decided: int = -1
     digest: str = ""
+    gated: bool = False
+    gives: str = ""
+    orphaned: bool = False
     until: int | None = None
 
     def lapsed(self, now: int) -> bool:
@@ -175,15 +178,19 @@ class HandoffState:
         waits = self.stage in WAITING or self.lapsed(now)
         if waits and self.deadline and now >= self.deadline:
             return HandoffStatus.DEAD_LETTER if self.fallback else HandoffStatus.EXPIRED
+        if waits and self.orphaned and self.fallback and self.stage is not HandoffStatus.AWAITING_APPROVAL:
+            return HandoffStatus.DEAD_LETTER
         if not self.lapsed(now):
             return self.stage
         return HandoffStatus.OFFERED if self.attempts < MOST_ATTEMPTS else HandoffStatus.DEAD_LETTER
 
     def why_dead(self, now: int) -> str:
-        """Why nobody has it: `deadline`, `lease_lapsed`, or "" for what is no dead letter."""
+        """Why nobody has it: `deadline`, `lease_lapsed`, `receiver_retired`, or "" for what is no dead letter."""
         if self.status(now) is not HandoffStatus.DEAD_LETTER:
             return ""
-        return "deadline" if self.deadline and now >= self.deadline else "lease_lapsed"
+        if self.deadline and now >= self.deadline:
+            return "deadline"
+        return "lease_lapsed" if self.attempts >= MOST_ATTEMPTS else "receiver_retired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +205,7 @@ class ReceiptState:
     token: int
     verified: tuple[str, ...]
     problems: tuple[str, ...]
+    found: str = ""
 
 
 @dataclass(frozen=True, slots=True)

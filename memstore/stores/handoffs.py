@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from typing import Any, assert_never
 
 from memstore.core.handoffs import (
@@ -26,20 +27,22 @@ def handoff_from(row: sqlite3.Row) -> HandoffState:
     plain = (
         "id", "seq", "logged_at", "scope", "task", "sender", "launch", "receiver", "fallback", "contract", "deadline",
         "parent", "correlation", "hop", "moved", "token", "attempts", "holder", "holder_launch", "question", "reason",
-        "decided", "digest", "until",
+        "decided", "digest", "gives", "until",
     )  # fmt: skip
     return HandoffState(
         type=member(HandoffType, row["type"], HandoffType.INTAKE),
         to=row["asked"],
         label=member(Label, row["label"], Label.UNTRUSTED),
         stage=member(HandoffStatus, row["stage"], HandoffStatus.CANCELLED),
+        gated=bool(row["gated"]),
+        orphaned=bool(row["orphaned"]),
         **{name: row[name] for name in plain},
     )
 
 
 def receipt_from(row: sqlite3.Row) -> ReceiptState:
     place = (row["id"], row["seq"], row["handoff"], row["author"], row["launch"], row["token"])
-    return ReceiptState(*place, tuple(json.loads(row["verified"])), tuple(json.loads(row["problems"])))
+    return ReceiptState(*place, tuple(json.loads(row["verified"])), tuple(json.loads(row["problems"])), row["found"])
 
 
 def contract_from(row: sqlite3.Row) -> ContractState:
@@ -72,23 +75,32 @@ class HandoffTables:
 
         `done` has those as well that are over.
         """
-        values = {"scope": scope, "principal": principal, "done": done}
-        return [handoff_from(row) for row in self.conn.execute(QUERIES[f"handoffs_{box}"], values)]
+        # A dead letter is not over. The queries differ, so that what is open is found by its own small index.
+        query = f"handoffs_{box}_all" if done and box != "dead_letter" else f"handoffs_{box}"
+        values = {"scope": scope, "principal": principal}
+        return [handoff_from(row) for row in self.conn.execute(QUERIES[query], values)]
 
     def open_in(self, scope: str, *, task: str = "") -> list[HandoffState]:
         """What is neither done nor given up in a scope, or in one task of it, oldest first."""
         values = {"scope": scope, "task": task}
         return [handoff_from(row) for row in self.conn.execute(QUERIES["handoffs_open"], values)]
 
-    def before(self, handoff: HandoffState) -> HandoffState | None:
-        """The task's handoff before this one, attributed or of a label no lower: the outside hides nothing."""
-        values = (handoff.scope, handoff.task, handoff.seq, min(handoff.label, Label.ATTRIBUTED))
-        row = self.conn.execute(QUERIES["handoff_before"], values).fetchone()
-        return handoff_from(row) if row else None
+    def carried_before(self, handoff: HandoffState) -> list[tuple[str, str]]:
+        """(part, record) of all that its sender took on in the task, sent to the same receiver, or works under.
 
-    def held(self, scope: str, task: str, principal: str) -> HandoffState | None:
-        """The handoff of a task, no report, that this principal took on last."""
-        row = self.conn.execute(QUERIES["handoff_held"], (scope, task, principal)).fetchone()
+        Attributed or of a label no lower: the outside hides nothing.
+        """
+        told = {name: getattr(handoff, name) for name in ("scope", "task", "seq", "sender", "receiver", "parent")}
+        told["least"] = min(handoff.label, Label.ATTRIBUTED)
+        return [(row["part"], row["record"]) for row in self.conn.execute(QUERIES["carried_before"], told)]
+
+    def held(self, scope: str, task: str, principal: str, launch: str) -> HandoffState | None:
+        """The handoff that this principal took on last: in the task, in this context, or not done yet in any task.
+
+        No report of somebody below, which ends work rather than hands it on.
+        """
+        values = {"scope": scope, "task": task, "principal": principal, "launch": launch}
+        row = self.conn.execute(QUERIES["handoff_held"], values).fetchone()
         return handoff_from(row) if row else None
 
     def lease(self, handoff: str, *, token: int, until: int) -> None:
@@ -118,12 +130,18 @@ class ReceiptTables:
         row = self.conn.execute(QUERIES["answered"], (handoff, digest)).fetchone()
         return _answered_from(row) if row else None
 
+    def shown(self, launch: str, records: Sequence[str]) -> set[str]:
+        """Those of these records of which this context was shown anything."""
+        values = (launch, json.dumps(list(records)))
+        return {row["id"] for row in self.conn.execute(QUERIES["shown_of"], values)}
+
     def contracts(self) -> list[ContractState]:
         return [contract_from(row) for row in self.conn.execute(QUERIES["contracts"])]
 
-    def checkpoint(self, scope: str, task: str, author: str) -> str:
-        """The newest checkpoint that stands of a task, by this author; "" where there is none."""
-        row = self.conn.execute(QUERIES["newest_checkpoint"], (scope, task, author)).fetchone()
+    def checkpoint(self, handoff: HandoffState) -> str:
+        """The newest that stands of those written by whoever held this handoff, in that context; "" without one."""
+        values = {"handoff": handoff.id, "seq": handoff.seq, "scope": handoff.scope, "task": handoff.task}
+        row = self.conn.execute(QUERIES["newest_checkpoint"], values).fetchone()
         return row["id"] if row else ""
 
     def conditions(self, seq: int) -> list[str]:
@@ -146,16 +164,17 @@ def _answered_from(row: sqlite3.Row) -> Answered:
 def apply_handoff(conn: sqlite3.Connection, change: HandoffChange) -> None:
     """Carry one change of a handoff or contract out."""
     match change:
-        case PutHandoff(h, key, carried):
+        case PutHandoff(h, key, carried, phrased):
             _put(conn, h, key)
+            conn.executemany(QUERIES["put_phrased"], [(record, h.seq, gate) for record, gate in phrased])
             conn.executemany(QUERIES["put_carried"], [(h.seq, part, record) for part, record in carried])
         case PutReceipt(r):
-            told = (json.dumps(r.verified), json.dumps(r.problems))
+            told = (json.dumps(r.verified), json.dumps(r.problems), r.found)
             conn.execute(QUERIES["put_receipt"], (r.seq, r.id, r.handoff, r.author, r.launch, r.token, *told))
-        case MoveHandoff(h, author, action, digest, receipt, outputs, acknowledged):
+        case MoveHandoff(h, author, action, digest, receipt, outputs, acknowledged, launch):
             moved: tuple[Any, ...] = (h.stage, h.moved, h.token, h.attempts, h.holder, h.holder_launch)
             conn.execute(QUERIES["move_handoff"], (*moved, h.question, h.reason, h.decided, h.id))
-            told = (json.dumps(outputs), json.dumps(acknowledged))
+            told = (json.dumps(outputs), json.dumps(acknowledged), launch)
             conn.execute(QUERIES["put_answer"], (h.moved, h.id, author, action, h.token, digest, receipt, *told))
         case PutContract(c):
             conn.execute(QUERIES["put_contract"], (c.name, c.seq, c.owner, c.form))
@@ -167,5 +186,18 @@ def apply_handoff(conn: sqlite3.Connection, change: HandoffChange) -> None:
 
 def _put(conn: sqlite3.Connection, h: HandoffState, key: str) -> None:
     place = (h.seq, h.id, h.logged_at, h.scope, h.task, h.type, h.sender, h.launch, h.to, h.receiver, h.fallback)
-    bounds = (h.contract, h.deadline, h.parent, h.correlation, h.hop, h.label, h.digest, key, h.stage, h.moved)
+    bounds = (
+        h.contract,
+        h.deadline,
+        h.parent,
+        h.correlation,
+        h.hop,
+        h.label,
+        h.digest,
+        key,
+        h.stage,
+        h.moved,
+        h.gated,
+        h.gives,
+    )
     conn.execute(QUERIES["put_handoff"], (*place, *bounds))

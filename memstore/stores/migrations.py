@@ -10,7 +10,7 @@ from sqlite_utils.migrations import Migrations
 from memstore.stores.projection import fill_words, want_folding
 from memstore.stores.sql import migration
 
-STEPS = ("0001_initial", "0002_vectors", "0003_trust", "0004_handoffs")
+STEPS = ("0001_initial", "0002_vectors", "0003_trust", "0004_handoffs", "0005_handed_words")
 FILLS_WORDS = ("0002_vectors",)  # steps that leave the full-text tables empty
 NEEDS_FOLDING = ("0003_trust",)  # steps whose columns only the log can tell; whoever opens the store folds it anew
 

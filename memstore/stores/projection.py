@@ -43,7 +43,7 @@ from memstore.stores.sql import QUERIES
 WORDS = {label: f"words_{label}" for label in Label}
 PROJECTED = (
     "chains", "principals", "keys", "tools", "epochs", "sessions", "records", "links", "tags", "names",
-    "reviews", "retractions", "affected", "grants", "handoffs", "carried", "receipts",
+    "reviews", "retractions", "affected", "grants", "handoffs", "carried", "phrased", "receipts",
     "answers", "contracts",
 )  # fmt: skip
 
@@ -59,11 +59,13 @@ def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> 
             _put_key(conn, key)
         case RetireKey(keyid, seq):
             conn.execute(QUERIES["retire_key"], (seq, keyid))
+            conn.execute(QUERIES["orphan_handoffs"], (keyid,))
         case CompromiseKey(keyid, since, at):
             span = {"since": since, "keyid": keyid, "at": at}
             for query in _OF_A_STOLEN_KEY:
                 conn.execute(QUERIES[query], span)
             conn.execute(QUERIES["unretract"])
+            conn.execute(QUERIES["orphan_handoffs"], (keyid,))
         case PutTool(tool):
             conn.execute(QUERIES["put_tool"], (tool.pattern, tool.open_world, tool.max_ttl_seconds))
         case FreshContext(principal_name, scope):
@@ -142,6 +144,7 @@ def _put_principal(conn: sqlite3.Connection, principal: Principal, key: KeyState
 
 def _put_key(conn: sqlite3.Connection, key: KeyState) -> None:
     conn.execute(QUERIES["put_key"], (key.keyid, key.principal, key.public, key.added))
+    conn.execute(QUERIES["orphan_handoffs"], (key.keyid,))
 
 
 def _put_record(conn: sqlite3.Connection, change: PutRecord, content: Content | None) -> None:

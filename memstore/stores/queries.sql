@@ -14,8 +14,7 @@ UPDATE store SET clock_floor = max(clock_floor, ?) WHERE one = 1;
 SELECT EXISTS (SELECT 1 FROM records WHERE expires_at > :floor AND expires_at <= :now)
     OR EXISTS (SELECT 1 FROM leases WHERE until > :floor AND until <= :now)
     OR EXISTS (SELECT 1 FROM handoff_leases WHERE until > :floor AND until <= :now)
-    OR EXISTS (SELECT 1 FROM handoffs WHERE deadline > :floor AND deadline <= :now
-        AND stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted'));
+    OR EXISTS (SELECT 1 FROM handoffs WHERE deadline > :floor AND deadline <= :now);
 
 -- name: append_entry
 INSERT INTO entries (seq, logged_at, payload_type, payload, keyid, signature, signature_state, label, because, disclosures, leaf)
@@ -126,7 +125,13 @@ UPDATE grants SET revoked = 1 WHERE id = ?;
 SELECT * FROM grants WHERE id = ?;
 
 -- name: grants
-SELECT g.*, c.launch IS NOT NULL AS used FROM grants g LEFT JOIN contexts c ON c.launch = 'grant/' || g.id
+SELECT g.id, g.seq, g.principal, g.giver, g.scopes, g.ceiling, g.expires_at, g.depth, g.under,
+    c.launch IS NOT NULL AS used,
+    -- A context that nobody took up goes with the handoff that it was for.
+    g.revoked OR (c.launch IS NULL AND EXISTS (SELECT 1 FROM handoffs h WHERE h.gives = g.id AND h.gives <> '' AND (
+        h.stage NOT IN ('offered', 'clarification_requested', 'accepted')
+        OR (h.deadline > 0 AND h.deadline <= :now)))) AS revoked
+FROM grants g LEFT JOIN contexts c ON c.launch = 'grant/' || g.id
 WHERE :principal IN ('', g.principal) ORDER BY g.seq;
 
 -- name: put_affected
@@ -138,6 +143,10 @@ SELECT e.keyid FROM records r JOIN entries e ON e.seq = r.seq WHERE r.id = ?;
 -- name: saw_whole
 SELECT 1 FROM contexts c JOIN disclosures d ON d.context = c.no JOIN records r ON r.seq = d.record
 WHERE c.launch = ? AND r.id = ? AND d.detail = 2 AND d.n <= c.shown LIMIT 1;
+
+-- name: shown_of
+SELECT DISTINCT r.id FROM contexts c JOIN disclosures d ON d.context = c.no JOIN records r ON r.seq = d.record
+WHERE c.launch = ? AND d.n <= c.shown AND r.id IN (SELECT value FROM json_each(?));
 
 -- name: reviewed_in
 SELECT 1 FROM reviews v JOIN records r ON r.id = v.record
@@ -610,6 +619,14 @@ SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.
 -- name: put_carried
 INSERT OR IGNORE INTO carried (handoff, part, record) VALUES (?, ?, ?);
 
+-- name: orphan_handoffs
+UPDATE handoffs SET orphaned = NOT EXISTS (SELECT 1 FROM keys k
+    WHERE k.principal = handoffs.receiver AND k.retired IS NULL AND k.compromised IS NULL)
+WHERE receiver = (SELECT principal FROM keys WHERE keyid = ?);
+
+-- name: put_phrased
+INSERT OR IGNORE INTO phrased (record, handoff, gate) VALUES (?, ?, ?);
+
 -- name: handoffs_by_type
 SELECT type AS name, count(*) AS many FROM handoffs GROUP BY type ORDER BY type;
 
@@ -648,20 +665,30 @@ WHERE h.sender = ? AND h.digest = ? ORDER BY h.seq LIMIT 1;
 
 -- name: handoff_keyed
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
-WHERE h.sender = ? AND h.key = ? ORDER BY h.seq LIMIT 1;
+WHERE h.sender = ? AND h.key = ? AND h.key <> '' ORDER BY h.seq LIMIT 1;
 
 -- name: handoffs_in
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
 WHERE h.scope = :scope AND (h.receiver = :principal OR (h.fallback <> '' AND h.fallback = :principal)
     OR h.holder = :principal OR (h.asked LIKE 'capability:%' AND h.stage = 'accepted'))
-    AND (:done OR h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted'))
+    AND h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted')
+ORDER BY h.seq;
+
+-- name: handoffs_in_all
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.scope = :scope AND (h.receiver = :principal OR (h.fallback <> '' AND h.fallback = :principal)
+    OR h.holder = :principal OR (h.asked LIKE 'capability:%' AND h.stage = 'accepted'))
 ORDER BY h.seq;
 
 -- name: handoffs_out
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
 WHERE h.scope = :scope AND h.sender = :principal
-    AND (:done OR h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted'))
+    AND h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted')
 ORDER BY h.seq;
+
+-- name: handoffs_out_all
+SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.scope = :scope AND h.sender = :principal ORDER BY h.seq;
 
 -- name: handoffs_dead_letter
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
@@ -675,13 +702,32 @@ WHERE h.scope = :scope AND (:task = '' OR h.task = :task)
     AND h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted')
 ORDER BY h.seq;
 
--- name: handoff_before
-SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
-WHERE h.scope = ? AND h.task = ? AND h.seq < ? AND h.label >= ? ORDER BY h.seq DESC LIMIT 1;
+-- name: carried_before
+WITH task AS (
+    SELECT h.seq, h.id, h.sender, h.receiver, h.stage FROM handoffs h
+    WHERE :task <> '' AND h.scope = :scope AND h.task = :task AND h.seq < :seq AND h.label >= :least
+), mine AS (
+    SELECT h.seq FROM task h WHERE
+        (h.sender = :sender AND h.receiver = :receiver AND h.stage NOT IN ('cancelled', 'denied', 'rejected'))
+        OR EXISTS (SELECT 1 FROM answers a WHERE a.handoff = h.id AND a.author = :sender AND a.action = 'accept'
+            AND a.seq < :seq)
+    UNION SELECT h.seq FROM handoffs h WHERE h.id = :parent
+)
+-- Who comes new to a task goes on from its last handoff; who has sent some in it already began a branch of its own.
+SELECT DISTINCT c.part, c.record FROM carried c
+WHERE c.part IN ('constraints', 'questions', 'caveats') AND (c.handoff IN (SELECT seq FROM mine)
+    OR (NOT EXISTS (SELECT 1 FROM mine) AND NOT EXISTS (SELECT 1 FROM task WHERE sender = :sender)
+        AND c.handoff = (SELECT max(seq) FROM task)))
+ORDER BY c.part, c.record;
 
 -- name: handoff_held
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
-WHERE h.scope = ? AND h.task = ? AND h.holder = ? AND h.type <> 'report' ORDER BY h.moved DESC LIMIT 1;
+WHERE h.scope = :scope AND h.holder = :principal AND h.holder <> ''
+    AND (h.task = :task OR h.stage = 'accepted' OR h.holder_launch = :launch)
+    AND (h.type <> 'report' OR :principal NOT IN (WITH RECURSIVE up(name) AS (
+        SELECT under FROM principals WHERE name = h.sender
+        UNION SELECT p.under FROM principals p JOIN up ON p.name = up.name) SELECT name FROM up))
+ORDER BY (SELECT max(a.seq) FROM answers a WHERE a.handoff = h.id AND a.action IN ('accept', 'resume')) DESC LIMIT 1;
 
 -- name: lease_handoff
 INSERT INTO handoff_leases (handoff, token, until) VALUES (?, ?, ?)
@@ -689,15 +735,16 @@ ON CONFLICT (handoff) DO UPDATE SET token = excluded.token, until = excluded.unt
 
 -- name: put_handoff
 INSERT INTO handoffs (seq, id, logged_at, scope, task, type, sender, launch, asked, receiver, fallback, contract, deadline,
-    parent, correlation, hop, label, digest, key, stage, moved)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    parent, correlation, hop, label, digest, key, stage, moved, gated, gives)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: move_handoff
 UPDATE handoffs SET stage = ?, moved = ?, token = ?, attempts = ?, holder = ?, holder_launch = ?, question = ?, reason = ?,
     decided = ? WHERE id = ?;
 
 -- name: put_receipt
-INSERT INTO receipts (seq, id, handoff, author, launch, token, verified, problems) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO receipts (seq, id, handoff, author, launch, token, verified, problems, found)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: receipt
 SELECT * FROM receipts WHERE id = ?;
@@ -706,8 +753,8 @@ SELECT * FROM receipts WHERE id = ?;
 SELECT * FROM receipts WHERE handoff = ? ORDER BY seq;
 
 -- name: put_answer
-INSERT INTO answers (seq, handoff, author, action, lease, digest, receipt, outputs, acknowledged)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO answers (seq, handoff, author, action, lease, digest, receipt, outputs, acknowledged, launch)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: answers
 SELECT * FROM answers WHERE handoff = ? ORDER BY seq;
@@ -728,8 +775,16 @@ SELECT * FROM contracts WHERE name = ?;
 SELECT * FROM contracts ORDER BY name;
 
 -- name: newest_checkpoint
-SELECT id FROM records WHERE scope = ? AND task = ? AND kind = 'checkpoint' AND author = ? AND erased = 0
-    AND retracted = '' AND superseded_by IS NULL ORDER BY seq DESC LIMIT 1;
+-- Of each context that took this handoff: written while it held it, and before it took up another of the same task.
+SELECT r.id FROM answers t JOIN records r ON r.launch = t.launch
+WHERE t.handoff = :handoff AND t.action IN ('accept', 'resume') AND t.launch <> '' AND r.seq > t.seq
+    AND r.kind = 'checkpoint' AND r.scope = :scope AND (:task = '' OR r.task IN ('', :task))
+    AND r.erased = 0 AND r.retracted = '' AND r.superseded_by IS NULL
+    AND NOT EXISTS (SELECT 1 FROM answers o WHERE o.handoff = :handoff AND o.action IN ('accept', 'resume')
+        AND o.seq > t.seq AND o.seq < r.seq)
+    AND NOT EXISTS (SELECT 1 FROM answers o JOIN handoffs h ON h.id = o.handoff WHERE o.launch = t.launch
+        AND o.action IN ('accept', 'resume') AND o.seq > t.seq AND o.seq < r.seq AND h.task IN ('', r.task))
+ORDER BY r.seq DESC LIMIT 1;
 
 -- name: conditions_of
 SELECT target FROM links WHERE record = ? AND how = 'conditions' ORDER BY target;

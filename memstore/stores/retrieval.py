@@ -79,6 +79,15 @@ _ODD = (
 )
 
 
+# ADR 0035: what was phrased in a handoff stands outside it while somebody may act, or has acted, on that.
+_SAYABLE = (
+    "(r.seq NOT IN (SELECT p.record FROM phrased p) OR EXISTS (SELECT 1 FROM phrased p JOIN handoffs h"
+    " ON h.seq = p.handoff WHERE p.record = r.seq AND p.gate = 0 AND (h.stage IN ('accepted', 'completed', 'failed')"
+    " OR (h.stage IN ('offered', 'clarification_requested') AND (h.deadline = 0 OR h.deadline > ? OR h.fallback <> '')"
+    "))))"
+)
+
+
 def _conditions(wanted: Filter, label: Label) -> _Where:
     where = _Where()
     where.add("r.scope = ? AND r.label = ? AND r.erased = 0", wanted.scope, int(label))
@@ -97,6 +106,7 @@ def _conditions(wanted: Filter, label: Label) -> _Where:
     ):
         if bound is not None:
             where.add(condition, bound)
+    where.add(_SAYABLE, wanted.now)
     if wanted.kinds:
         where.add(f"r.kind IN ({', '.join('?' * len(wanted.kinds))})", *wanted.kinds)
     for tag in wanted.tags:
@@ -120,7 +130,7 @@ def _fallen(wanted: Filter, share: Share) -> tuple[str, tuple[object, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class _Odd:
-    """How many records of a tier match, how many of those are replaced, and those that have fallen."""
+    """How many records of a tier match, how many of those are left out, and those that have fallen."""
 
     every: int
     replaced: int
@@ -200,11 +210,13 @@ class RetrievalTables:
         """What matches among the few that may have fallen; each match is looked up among them, not the other way."""
         words = WORDS[label]
         fallen, values = _fallen(wanted, Share.FALLEN)
-        replaced, left_out = ("0", ()) if wanted.include_superseded else (_REPLACED, (_position(wanted),))
+        replaced, left_out = f"NOT {_SAYABLE}", tuple[object, ...]((wanted.now,))
+        if not wanted.include_superseded:
+            replaced, left_out = f"({replaced} OR {_REPLACED})", (*left_out, _position(wanted))
         sql = (
             f"WITH odd AS MATERIALIZED (SELECT rowid AS seq, bm25({words}, {WEIGHTS}) AS score FROM {words}"
             f" WHERE {words} MATCH ? AND +rowid IN (SELECT r.seq FROM records r INDEXED BY records_odd"
-            f" WHERE r.label = ? AND {_ODD})),"
+            f" WHERE r.label = ? AND {_ODD} UNION SELECT record FROM phrased)),"
             f" found AS MATERIALIZED (SELECT r.seq, r.id, odd.score, {replaced} AS replaced, {fallen} AS fallen"
             " FROM odd CROSS JOIN records r ON r.seq = odd.seq),"
             " counted AS (SELECT sum(replaced) AS gone, sum(fallen AND NOT replaced) AS down FROM found)"

@@ -204,7 +204,7 @@ class ReviewTables:
 
     def grants(self, principal: str = "") -> list[tuple[GrantState, bool]]:
         """Grants in the order they were given, and whether the context of each was taken up."""
-        rows = self.conn.execute(QUERIES["grants"], {"principal": principal})
+        rows = self.conn.execute(QUERIES["grants"], {"principal": principal, "now": self.now})
         return [(grant_from(row), bool(row["used"])) for row in rows]
 
 

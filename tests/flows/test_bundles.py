@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from simulator import Fleet, taken
 
-from memstore import admin
+from memstore import admin, log
 from memstore.bundles import verify_bundle
 from memstore.config import init_store
 from memstore.core.statements import KeyAction
@@ -32,6 +32,14 @@ def test_what_both_sides_signed_verifies_offline(fleet: Fleet, bundle: dict[str,
     assert [(act["act"], act["author"]) for act in proven["acts"]] == [
         ("offered", "ada"), ("received", "ben"), ("accept", "ben"), ("complete", "ben"),
     ]  # fmt: skip
+
+
+def test_the_log_proves_a_handoff_and_its_receipt(fleet: Fleet, bundle: dict[str, Any]):
+    handoff = bundle["handoff"]
+    with fleet.house.store.read() as unit:
+        [receipt] = unit.receipts.receipts(handoff)
+    proofs = [log.prove(fleet.house.store, asked) for asked in (handoff, receipt.id)]
+    assert [proof["index"] for proof in proofs] == [bundle["entries"][-4]["entry"]["seq"], receipt.seq]
 
 
 def test_a_key_that_was_rotated_still_proves_what_it_signed(fleet: Fleet, bundle: dict[str, Any], ada: MemStore):

@@ -411,7 +411,9 @@ def test_what_cannot_be_is_refused_and_leaves_nothing(fleet: Fleet, ada: MemStor
 def test_a_handoff_of_others_looks_like_none(fleet: Fleet, ada: MemStore, ben: MemStore):
     handoff = transfer(ada, "ben", [verified(ada)])["handoff"]
     cy = fleet.agent("cy")
-    for call in (cy.handoff_receive, cy.handoff_item, lambda h: cy.handoff_respond(h, "reject", reason="x")):
+    calls = [cy.handoff_receive, cy.handoff_item, lambda h: cy.handoff_respond(h, "reject", reason="x")]
+    calls += [lambda h: cy.handoff_respond(h, "cancel"), lambda h: cy.handoff_respond(h, "heartbeat", lease="1")]
+    for call in calls:
         known, unknown = refused(call, handoff), refused(call, "h-" + "z" * 26)
         assert str(known) == str(unknown)
         assert known.code == "unknown_id"

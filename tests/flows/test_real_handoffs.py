@@ -101,7 +101,7 @@ class Replay:
         return lead, {**told, **more, "constraints": told["constraints"] or ["none"]}
 
     def _taken(self, member: MemStore, handoff: str, dropped: list[str]) -> None:
-        found = member.handoff_receive(handoff, max_tokens=1000)
+        found = member.handoff_receive(handoff, max_tokens=20_000)
         assert found["valid"]
         assert "unverified_output" in codes(found)
         assert [item["part"] for item in found["delta"]["dropped"]] == ["constraints"] * len(dropped)

@@ -35,6 +35,7 @@ CREATE INDEX handoffs_receiver ON handoffs (scope, receiver, seq);
 CREATE INDEX handoffs_sender ON handoffs (scope, sender, seq);
 CREATE INDEX handoffs_fallback ON handoffs (scope, fallback, seq) WHERE fallback <> '';
 CREATE INDEX handoffs_task ON handoffs (scope, task, seq);
+CREATE INDEX handoffs_deadline ON handoffs (deadline);
 CREATE INDEX handoffs_digest ON handoffs (sender, digest);
 CREATE INDEX handoffs_key ON handoffs (sender, key) WHERE key <> '';
 CREATE INDEX handoffs_stage ON handoffs (stage, scope) WHERE stage IN
