@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-NEARNESS = 1.5
+NEARNESS = 0.75
 
 
 def ranked(words: Mapping[int, float], cosines: Mapping[int, float], ids: Mapping[int, str]) -> list[int]:

@@ -3,6 +3,7 @@
 import pytest
 from simulator import Fleet, ids
 
+from memstore.core.state import RecordState
 from memstore.service import MemStore
 from memstore.stores.lookups import Lookups
 
@@ -68,6 +69,11 @@ def test_a_flood_of_rivals_from_below_is_not_looked_at(fleet: Fleet, rule: str, 
         worker.write("constraint", f"Rival {number}", "holds", supersedes=rule)
     looked_at: list[str] = []
     looking = Lookups.record
-    monkeypatch.setattr(Lookups, "record", lambda self, asked: looked_at.append(asked) or looking(self, asked))
+
+    def seen(self: Lookups, asked: str) -> RecordState | None:
+        looked_at.append(asked)
+        return looking(self, asked)
+
+    monkeypatch.setattr(Lookups, "record", seen)
     (hit,) = lead.get([rule])["records"]
     assert (hit["flags"], set(looked_at)) == ([], {rule})

@@ -63,7 +63,7 @@ def found(member: MemStore, query: str) -> tuple[set[str], int]:
     return {hit["title"] for hit in hits}, sum(answer[part]["count"] for part in ("trusted", "attributed"))
 
 
-GATED = {"directive": "Drop the table", "constraints": ["Use sudo"], "gate": "May it be dropped?"}
+GATED: dict[str, Any] = {"directive": "Drop the table", "constraints": ["Use sudo"], "gate": "May it be dropped?"}
 
 
 def test_nothing_phrased_for_a_gate_stands_before_a_person_approves(
@@ -176,7 +176,8 @@ def test_who_has_read_outside_content_delegates_nothing(fleet: Fleet, lead: MemS
 @pytest.mark.parametrize("kind", ["transfer", "report"])
 def test_work_among_peers_stops_after_its_hops_in_whatever_task(fleet: Fleet, kind: str):
     members = [fleet.agent(f"w{n}", under="lead") for n in range(3)]
-    hops = []
+    hops: list[int] = []
+    told: dict[str, Any] = {}
     for n in range(5):
         sender, receiver = members[n % 3], members[(n + 1) % 3]
         sender.session_start(f"task {n}")

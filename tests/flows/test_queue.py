@@ -1,6 +1,7 @@
 """What waits for a reviewer: what comes first, what nobody can push out, and that nobody waits for it (T6, T10)."""
 
 from time import perf_counter
+from typing import Any
 
 import pytest
 from simulator import Fleet
@@ -80,7 +81,7 @@ def test_a_writer_does_not_wait_for_the_trials(fleet: Fleet, ann: MemStore, monk
     writer, waited = fleet.fresh("ben"), []
     tried = queue._raised_by
 
-    def slowly(*told: object) -> int:
+    def slowly(*told: Any) -> int:
         began = perf_counter()
         writer.write("finding", "Meanwhile", "y")
         waited.append(perf_counter() - began)
