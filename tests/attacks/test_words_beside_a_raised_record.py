@@ -1,5 +1,7 @@
 """What an author says beside a record is vouched for by nobody: no review of the record brings it to readers (T11)."""
 
+from typing import Any
+
 import pytest
 from simulator import Fleet, leaked
 
@@ -131,7 +133,7 @@ def test_a_worker_and_a_person_go_on_with_their_sessions(team: Fleet):
         ({"title": "benign body", "tags": ["wire"]}, False),
     ],
 )
-def test_an_intent_counts_as_read_whole_where_its_text_is_all_there_is(team: Fleet, more: dict, whole: bool):
+def test_an_intent_counts_as_read_whole_where_its_text_is_all_there_is(team: Fleet, more: dict[str, Any], whole: bool):
     said = team.fresh("worker").write("finding", "A note", "attributed")["id"]
     lead = team.fresh("lead")
     lead.get([said])
