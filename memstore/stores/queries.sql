@@ -772,4 +772,5 @@ WHERE t.handoff = :handoff AND t.action IN ('accept', 'resume') AND t.launch <> 
 ORDER BY r.seq DESC LIMIT 1;
 
 -- name: conditions_of
-SELECT target FROM links WHERE record = ? AND how = 'conditions' ORDER BY target;
+SELECT l.record, l.target FROM json_each(?) j CROSS JOIN links l ON l.record = j.value AND l.how = 'conditions'
+ORDER BY l.record, l.target;
