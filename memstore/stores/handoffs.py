@@ -95,9 +95,10 @@ class HandoffTables:
         return [(row["part"], row["record"]) for row in self.conn.execute(QUERIES["carried_before"], told)]
 
     def held(self, scope: str, task: str, principal: str, launch: str) -> HandoffState | None:
-        """The handoff that this principal took on last: in the task, in this context, or not done yet in any task.
+        """The handoff that this principal took on last, in the task or, in this context, in any task.
 
-        No report of somebody below, which ends work rather than hands it on.
+        Another context of another task knows nothing of it: one principal works on many things at once. No report of
+        somebody below either, which ends work rather than hands it on.
         """
         values = {"scope": scope, "task": task, "principal": principal, "launch": launch}
         row = self.conn.execute(QUERIES["handoff_held"], values).fetchone()
