@@ -226,7 +226,17 @@ class _Brief:
         self.left_out += listed.total - len(listed.ids)
         states = [state for state in map(unit.view.record, listed.ids) if state is not None]
         waiting = [state for state in states if state.answered_by is None]
-        return sorted(waiting, key=lambda state: (not _is_to_revisit(unit, state), -state.seq))
+        hangs = unit.receipts.conditions([state.seq for state in waiting]) if kind is Kind.DECISION else {}
+        changed: dict[tuple[str, Label], bool] = {}
+
+        def to_revisit(state: RecordState) -> bool:
+            """Many decisions hang on few things, so each of those is looked at once for a label."""
+            for one in hangs.get(state.seq, ()):
+                if (one, state.label) not in changed:
+                    changed[one, state.label] = bool(revisit_causes(unit, state, (one,)))
+            return state.needs_revisit or any(changed[one, state.label] for one in hangs.get(state.seq, ()))
+
+        return sorted(waiting, key=lambda state: (not to_revisit(state), -state.seq))
 
     def _looked_up(self, unit: Unit, states: list[RecordState]) -> Iterator[tuple[int, Served]]:
         """(place, record), each verified when it is reached: a brief shows some twenty of what may be hundreds."""
@@ -341,12 +351,6 @@ def _is_all_told(content: Content) -> bool:
 def _title_of(goal: str) -> str:
     """The title of an intent that came as a session's goal: the beginning of its first line."""
     return snippet(goal.strip().split("\n")[0])[:200]
-
-
-def _is_to_revisit(unit: Unit, state: RecordState) -> bool:
-    if state.needs_revisit or state.kind is not Kind.DECISION:
-        return state.needs_revisit
-    return bool(revisit_causes(unit, state, unit.receipts.conditions(state.seq)))
 
 
 def brief_label(brief: dict[str, Any]) -> Label:

@@ -95,9 +95,10 @@ class HandoffTables:
         return [(row["part"], row["record"]) for row in self.conn.execute(QUERIES["carried_before"], told)]
 
     def held(self, scope: str, task: str, principal: str, launch: str) -> HandoffState | None:
-        """The handoff that this principal took on last: in the task, in this context, or not done yet in any task.
+        """The handoff that this principal took on last, in the task or, in this context, in any task.
 
-        No report of somebody below, which ends work rather than hands it on.
+        Another context of another task knows nothing of it: one principal works on many things at once. No report of
+        somebody below either, which ends work rather than hands it on.
         """
         values = {"scope": scope, "task": task, "principal": principal, "launch": launch}
         row = self.conn.execute(QUERIES["handoff_held"], values).fetchone()
@@ -144,9 +145,12 @@ class ReceiptTables:
         row = self.conn.execute(QUERIES["newest_checkpoint"], values).fetchone()
         return row["id"] if row else ""
 
-    def conditions(self, seq: int) -> list[str]:
-        """The records that the one at this position names as its conditions."""
-        return [row["target"] for row in self.conn.execute(QUERIES["conditions_of"], (seq,))]
+    def conditions(self, seqs: Sequence[int]) -> dict[int, list[str]]:
+        """Position to the records that the one there names as its conditions, for those that name any."""
+        found: dict[int, list[str]] = {}
+        for row in self.conn.execute(QUERIES["conditions_of"], (json.dumps(list(seqs)),)):
+            found.setdefault(row["record"], []).append(row["target"])
+        return found
 
 
 def _answered_from(row: sqlite3.Row) -> Answered:

@@ -12,7 +12,8 @@ from memstore.stores.sql import migration
 
 STEPS = ("0001_initial", "0002_vectors", "0003_trust", "0004_handoffs", "0005_handed_words")
 FILLS_WORDS = ("0002_vectors",)  # steps that leave the full-text tables empty
-NEEDS_FOLDING = ("0003_trust",)  # steps whose columns only the log can tell; whoever opens the store folds it anew
+# Steps whose columns only the log can tell: whoever opens the store next folds it anew.
+NEEDS_FOLDING = ("0003_trust", "0005_handed_words")
 
 
 def migrate(conn: sqlite3.Connection, *, application_id: int, version: int) -> None:

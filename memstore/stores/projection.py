@@ -260,7 +260,7 @@ def _take_vectors(conn: sqlite3.Connection, seq: int) -> list[tuple[object, ...]
 def want_folding(conn: sqlite3.Connection) -> None:
     """Say in the file that what is projected is not what the log gives, until it is folded anew; a new store is."""
     if conn.execute("SELECT 1 FROM entries LIMIT 1").fetchone():
-        conn.execute(f"CREATE TABLE {UNFOLDED} (since INTEGER)")
+        conn.execute(f"CREATE TABLE IF NOT EXISTS {UNFOLDED} (since INTEGER)")
 
 
 def is_unfolded(conn: sqlite3.Connection) -> bool:

@@ -723,7 +723,7 @@ ORDER BY c.part, c.record;
 -- name: handoff_held
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
 WHERE h.scope = :scope AND h.holder = :principal AND h.holder <> ''
-    AND (h.task = :task OR h.stage = 'accepted' OR h.holder_launch = :launch)
+    AND (h.task = :task OR h.holder_launch = :launch)
     AND (h.type <> 'report' OR :principal NOT IN (WITH RECURSIVE up(name) AS (
         SELECT under FROM principals WHERE name = h.sender
         UNION SELECT p.under FROM principals p JOIN up ON p.name = up.name) SELECT name FROM up))
@@ -787,4 +787,5 @@ WHERE t.handoff = :handoff AND t.action IN ('accept', 'resume') AND t.launch <> 
 ORDER BY r.seq DESC LIMIT 1;
 
 -- name: conditions_of
-SELECT target FROM links WHERE record = ? AND how = 'conditions' ORDER BY target;
+SELECT l.record, l.target FROM json_each(?) j CROSS JOIN links l ON l.record = j.value AND l.how = 'conditions'
+ORDER BY l.record, l.target;

@@ -11,18 +11,18 @@ from memstore import admin
 from memstore.config import DATABASE, open_house
 from memstore.stores.sql import migration
 
-NEW = ("0003_trust", "0004_handoffs")
+NEW = ("0003_trust", "0004_handoffs", "0005_handed_words")
 
 
 def made_old(file: Path) -> None:
-    """Take away what the newest two steps added to the schema, as if they had never run."""
+    """Take away what the newest steps added to the schema, as if they had never run."""
     with sqlite3.connect(file) as conn:
-        for script in (migration(name) for name in NEW):
+        for script in (migration(name) for name in reversed(NEW)):
             for kind, name in re.findall(r"^CREATE (TABLE|INDEX) (\w+)", script, re.MULTILINE)[::-1]:
                 conn.execute(f"DROP {kind} {name}")
             for table, column in re.findall(r"^ALTER TABLE (\w+) ADD COLUMN (\w+)", script, re.MULTILINE):
                 conn.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-        conn.execute("DELETE FROM _sqlite_migrations WHERE name IN (?, ?)", NEW)
+        conn.execute("DELETE FROM _sqlite_migrations WHERE name IN (?, ?, ?)", NEW)
         conn.execute("PRAGMA user_version = 2")
     conn.close()
 
