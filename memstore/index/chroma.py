@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from memstore.core.labels import Label
 from memstore.index.exact import DIGITS, ExactIndex, cosines
+from memstore.index.sizes import Sizes, Tier
 from memstore.ports import Filter, Near, Share, Unit, VectorRow, VectorState
 
 if TYPE_CHECKING:
@@ -46,7 +47,6 @@ TOLERANCE = 1e-4
 # How many of its own vectors a copy is tried with, and the part of them that it has to find: it is approximate.
 PROBES, MUST_FIND = 32, 0.8
 
-Tier = tuple[str, Label]
 Answer = TypeVar("Answer")
 
 
@@ -59,7 +59,7 @@ class ChromaIndex:
     def __init__(self, folder: Path, *, big: int = 50_000) -> None:
         self.problem = ""
         self._exact = ExactIndex()
-        self._sizes = _Sizes(big)
+        self._sizes = Sizes(big)
         self._folder = _Folder(folder)
         self._copies: dict[Tier, _Copy] = {}
         self._lock = threading.Lock()
@@ -121,7 +121,10 @@ class ChromaIndex:
             copy = self._in_step(unit, state, tier)
             if copy is None or copy.mark.dimension not in (0, vector.size):
                 return None
-            found = self._tried("cannot_read", lambda: copy.nearest(vector, most, allowed))
+            whole = self._sizes.vectors
+            found = self._tried(
+                "cannot_read", lambda: copy.nearest(vector, most, allowed, lambda: whole(unit, state, tier))
+            )
             if found is None or (found and not self._agrees(unit, state, copy, vector, found)):
                 return None
         # A graph may hold elements that no path leads to: what is missing is read exactly.
@@ -270,17 +273,23 @@ class _Copy:
             metadatas=[{"record": row.record} for row in rows],
         )
 
-    def nearest(self, vector: Vector, most: int, allowed: frozenset[int] | None) -> list[Near] | None:
-        """The nearest records; fewer than `most` if it gives no more, None if too much would have to be asked for."""
+    def nearest(
+        self, vector: Vector, most: int, allowed: frozenset[int] | None, whole: Callable[[], int]
+    ) -> list[Near] | None:
+        """The nearest records; fewer than `most` if it gives no more, None if more would have to be seen.
+
+        `whole` counts the elements of the tier: it is asked only where Chroma gave less than it was asked for.
+        """
         elements = 2 * most
         while self.mark.dimension and most:
             given = self.given(vector, elements)
             found = _best((near for near in given if allowed is None or near.record in allowed), most)
-            if len(given) < elements:
-                return found
             # What ties with the last one has to be there too, or the cut would be by chance.
             if len(found) == most and found[-1].similarity > given[-1].similarity:
                 return found
+            # Among many that are alike the graph falls apart, and gives some of them only.
+            if len(given) < elements:
+                return found if len(found) < most or len(given) >= whole() else None
             elements *= 4
             if elements > MOST_ELEMENTS:
                 return None
@@ -384,39 +393,6 @@ def _uncached(path: str) -> None:
 def _name(tier: Tier) -> str:
     """A collection's name, which says nothing of the scope."""
     return "t-" + hashlib.sha256(f"{tier[0]}\0{int(tier[1])}".encode()).hexdigest()[:40]
-
-
-class _Sizes:
-    """Which tiers are big. Counting reads all vectors, so it is done only where rows since may change the answer."""
-
-    def __init__(self, big: int) -> None:
-        self._big = big
-        self._lock = threading.Lock()
-        self._at = (0, 0)
-        self._vectors: dict[Tier, int] = {}
-        self._records: dict[Tier, int] = {}
-
-    def is_big(self, unit: Unit, state: VectorState, tier: Tier) -> bool:
-        with self._lock:
-            generation, last = self._at
-            # Each row since adds one vector at most; a tier that shrinks is still big until something is counted.
-            held = self._vectors.get(tier, 0)
-            if state.generation > generation or held <= self._big < held + state.last - last:
-                self._count(unit, state)
-            return self._vectors.get(tier, 0) > self._big
-
-    def records(self, unit: Unit, state: VectorState, tier: Tier) -> int:
-        """How many records of a tier have vectors at this moment."""
-        with self._lock:
-            if (state.generation, state.last) != self._at:
-                self._count(unit, state)
-            return self._records.get(tier, 0)
-
-    def _count(self, unit: Unit, state: VectorState) -> None:
-        counted = unit.vectors.counted()
-        self._vectors = {(one.scope, one.label): one.vectors for one in counted}
-        self._records = {(one.scope, one.label): one.records for one in counted}
-        self._at = (state.generation, state.last)
 
 
 def _compared(unit: Unit, tier: Tier, vector: Vector, *, most: int, among: Sequence[int]) -> list[Near]:

@@ -198,12 +198,31 @@ def test_what_it_answers_is_what_a_scan_would(place: Place, monkeypatch: pytest.
     assert place.ask(place.index(), most=30) == expected
 
 
-@pytest.mark.usefixtures("no_scan")
 def test_what_ties_at_the_cut_falls_by_position(place: Place):
     with place.store.write() as unit:
         for seq in reversed(range(200)):
             add(unit, seq, 40)
     assert [near.record for near in place.ask(place.index(), most=10)] == list(range(10))
+
+
+@pytest.mark.parametrize("given", [10, 15, 60])
+def test_some_of_what_ties_is_no_answer_of_chromas(place: Place, monkeypatch: pytest.MonkeyPatch, given: int):
+    query = Collection.query
+
+    def parted(self: Collection, *, n_results: int, **asked: Any) -> Any:
+        found = query(self, n_results=200, **asked)
+        later = sorted(range(len(found["ids"][0])), key=lambda at: -int(found["ids"][0][at].split(".")[0]))
+        kept = later[: min(given, n_results)]
+        return {name: [[found[name][0][at] for at in kept]] for name in ("ids", "distances")}
+
+    with place.store.write() as unit:
+        for seq in range(200):
+            add(unit, seq, 40)
+    index = place.index()
+    place.ask(index)
+    monkeypatch.setattr(Collection, "query", parted)
+    assert [near.record for near in place.ask(index, most=10)] == list(range(10))
+    assert index.problem == ""
 
 
 @pytest.mark.usefixtures("no_scan")
