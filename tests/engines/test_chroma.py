@@ -210,7 +210,7 @@ def test_some_of_what_ties_is_no_answer_of_chromas(place: Place, monkeypatch: py
     query = Collection.query
 
     def parted(self: Collection, *, n_results: int, **asked: Any) -> Any:
-        found = query(self, n_results=200, **asked)
+        found: dict[str, Any] = dict(query(self, n_results=200, **asked))
         later = sorted(range(len(found["ids"][0])), key=lambda at: -int(found["ids"][0][at].split(".")[0]))
         kept = later[: min(given, n_results)]
         return {name: [[found[name][0][at] for at in kept]] for name in ("ids", "distances")}
