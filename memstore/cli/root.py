@@ -51,6 +51,7 @@ COMMANDS = {
     "handoff": Entry("handing", _AGENTS, "Hand work on, take it, approve it."),
     "contract": Entry("handing", _SET_UP, "Forms that handed-over work has to have."),
     "import": Entry("bring", _CARE, "Store many records at once."),
+    "export": Entry("exporting", _CARE, "Take out what other tools read."),
     "log": Entry("upkeep", _CARE, "Verify the log, sign it off, prove a record."),
     "rebuild": Entry("upkeep", _CARE, "Make the projection anew from the log."),
     "doctor": Entry("upkeep", _CARE, "Say what is wrong, and what to do."),
