@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Concatenate, Self, TypeVar
 
 from memstore import (
-    bundles,
+    bundling,
     checking,
     gates,
     grants,
@@ -222,12 +222,7 @@ class MemStore:
     @verb(OpenRequest)
     def open(self, request: OpenRequest) -> Answer:
         """Quarantined bodies, datamarked: {entries[], warning, mark}; lowers the mark."""
-        if self._lockdown:
-            raise Denied(
-                "Nothing is opened here: this server runs locked down",
-                code="lockdown",
-                next_call="Fetch afresh what you need, or ask a person to look at it.",
-            )
+        self._refuse_locked(True)
         return reading.open_refs(self._store, self._key, self._renewed(), request)
 
     @verb(ReviewRequest)
@@ -305,8 +300,17 @@ class MemStore:
 
     def handoff_bundle(self, handoff: str) -> Answer:
         """What both sides signed, with proofs, to be verified offline (`memstore.bundles.verify_bundle`)."""
-        gates.handoff_item(self._store, self._caller(), handoff)  # whether it is the caller's to see
-        return Answer(bundles.export(self._store, handoff))
+        caller = self._caller()
+        gates.handoff_item(self._store, caller, handoff)  # whether it is the caller's to see
+        return bundling.handoff_bundle(self._store, self._key, caller, handoff)
+
+    def export_bundle(self, record: str, *, content: bool = True, quarantined: bool = False) -> Answer:
+        """A record with what it stands on, to be verified offline (`memstore.bundles.verify_bundle`)."""
+        self._refuse_locked(quarantined)
+        caller = self._renewed()
+        return bundling.record_bundle(
+            self._store, self._key, caller, record, content=content, quarantined=quarantined
+        )
 
     def changes(self) -> int:
         """A number that is another once anything was written to the store, by whichever process."""
@@ -352,6 +356,14 @@ class MemStore:
             }
             for one in found
         ]
+
+    def _refuse_locked(self, opens: bool) -> None:
+        if self._lockdown and opens:
+            raise Denied(
+                "Nothing is opened here: this server runs locked down",
+                code="lockdown",
+                next_call="Fetch afresh what you need, or ask a person to look at it.",
+            )
 
     def _embed_behind(self) -> None:
         """Have what waits for vectors embedded, by a thread of its own, where that was asked for."""

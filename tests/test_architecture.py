@@ -42,13 +42,14 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "memstore.core.statements",
     ),
     "ports": ("memstore.cursors", "memstore.handoff_ports", "memstore.moments", "memstore.ports", "memstore.requests"),
-    "signing": ("memstore.signing",),
+    "signing": ("memstore.envelopes", "memstore.signing"),
     # `render` stands here, below `query`: what fits the token budget decides what is disclosed (ADR 0006).
     "verbs": (
         "memstore.admin",
         "memstore.adr",
         "memstore.answers",
         "memstore.bundles",
+        "memstore.bundling",
         "memstore.candidates",
         "memstore.checking",
         "memstore.contracts",
