@@ -43,7 +43,9 @@ from memstore.signing import origin_of_store, store_id
 
 MANIFEST = "application/vnd.memstore.manifest.v1+json"
 MOST_ENTRIES = 10_000
-NOTE = "It speaks of the log's first {} entries, and of nothing after them: ask for a newer bundle to know of later acts."
+NOTE = (
+    "It speaks of the log's first {} entries, and of nothing after them: ask for a newer bundle to know of later acts."
+)
 
 Digits = Annotated[int, Field(ge=0)]
 Kept = Literal["included", "withheld", "none"]

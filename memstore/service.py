@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Concatenate, Self, TypeVar
 
 from memstore import (
+    attestations,
     bundling,
     checking,
     gates,
@@ -23,10 +24,12 @@ from memstore import (
     importing,
     inbox,
     offering,
+    prov,
     query,
     queue,
     reading,
     recording,
+    report,
     reviewing,
     sessions,
 )
@@ -308,9 +311,20 @@ class MemStore:
         """A record with what it stands on, to be verified offline (`memstore.bundles.verify_bundle`)."""
         self._refuse_locked(quarantined)
         caller = self._renewed()
-        return bundling.record_bundle(
-            self._store, self._key, caller, record, content=content, quarantined=quarantined
-        )
+        return bundling.record_bundle(self._store, self._key, caller, record, content=content, quarantined=quarantined)
+
+    def export_prov(self, *, task: str = "", record: str = "", depth: int = 2) -> Answer:
+        """A task, or what is around a record, as W3C PROV-JSON."""
+        return prov.export_prov(self._store, self._renewed(), task=task, record=record, depth=depth)
+
+    def export_intoto(self, *, task: str = "", record: str = "", depth: int = 0) -> Answer:
+        """in-toto attestations of records, in DSSE envelopes: {attestations[], complete}."""
+        caller = self._renewed()
+        return attestations.export_intoto(self._store, self._key, caller, task=task, record=record, depth=depth)
+
+    def export_report(self, task: str, *, min_trust: str = "auto") -> Answer:
+        """A task as a page of Markdown, for a post-mortem: {markdown, complete, mark}."""
+        return report.export_report(self._store, self._renewed(), task, min_trust=min_trust)
 
     def changes(self) -> int:
         """A number that is another once anything was written to the store, by whichever process."""
