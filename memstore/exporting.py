@@ -58,7 +58,7 @@ def statements(unit: Unit, positions: Iterable[int]) -> Iterator[tuple[Logged, S
 
 
 def _around(unit: Unit, caller: Caller, record: str, depth: int) -> Selection:
-    """Both ways: what a record rests on, declared and shown, and what declares it."""
+    """Both ways: what a record rests on, declared and shown, and what declares, replaces or answers it."""
     if not record or look_up(unit, record, caller.scope) is None:
         raise NotFound("There is no record of this id", code="unknown_id", next_call="memory_search finds records.")
     near, frontier, complete = {record: None}, [record], True
@@ -78,8 +78,8 @@ def _neighbours(unit: Unit, caller: Caller, record: str) -> Iterator[str]:
         return
     yield from (source for _, source in declared_by(served.statement))
     yield from (one.record for one in shown_before(unit, served) if one.record)
-    for seq in unit.trust.declared_by([served.state.seq]):
-        yield unit.records.id_at(seq)
+    after = [served.state.superseded_by, served.state.answered_by, *unit.trust.declared_by([served.state.seq])]
+    yield from (unit.records.id_at(seq) for seq in after if seq is not None)
 
 
 def declared_by(statement: Recorded) -> list[tuple[str, str]]:

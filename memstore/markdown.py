@@ -29,7 +29,7 @@ def block(text: str) -> list[str]:
     """Text of several lines as a fenced block, with the lines around it that it needs."""
     body = escaped(text.replace("\r\n", "\n")).replace("\r", "\n")
     fence = "`" * max(3, _longest_run(body) + 1)
-    return ["", f"{fence}text", *body.split("\n"), fence, ""]
+    return ["", f"{fence}text", *body.split("\n"), fence]
 
 
 def _longest_run(text: str) -> int:
