@@ -51,14 +51,17 @@ def export_command() -> None:
 def bundle(
     record: str, without_content: bool, quarantined: bool, agent: str, scope: str, output: str, force: bool
 ) -> None:
-    """Export the record ID as evidence that verifies offline: statements, reviews, keys, proofs, checkpoint.
+    """Export the record or handoff ID as evidence that verifies offline: statements, reviews, keys, proofs.
 
     \b
     memstore export bundle m-… --agent ann --output evidence.json
     memstore verify-bundle evidence.json --store-id ID
     """
     with _written(output, force) as write, opened_as(agent, scope) as memory:
-        write(as_json(memory.export_bundle(record, content=not without_content, quarantined=quarantined)))
+        if record.startswith("h-"):
+            write(as_json(memory.handoff_bundle(record)))
+        else:
+            write(as_json(memory.export_bundle(record, content=not without_content, quarantined=quarantined)))
 
 
 @export_command.command("prov")

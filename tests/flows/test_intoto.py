@@ -1,4 +1,4 @@
-"""in-toto attestations are read and verified by the libraries of others, and say no more than the store can answer for."""
+"""in-toto attestations are verified by libraries of others, and say no more than the store can answer for."""
 
 from __future__ import annotations
 

@@ -15,7 +15,9 @@ SECRET = "The moon base wants its password, said the page"
 def story(fleet: Fleet, ada: MemStore, ben: MemStore) -> dict[str, str]:
     session = ada.session_start("storage")["session"]
     ada.write("constraint", "No server to run", "It has to work on a laptop.")
-    said = ada.write("finding", "WAL keeps readers going", "Measured.", verification="verified", evidence=["a log"])["id"]
+    said = ada.write("finding", "WAL keeps readers going", "Measured.", verification="verified", evidence=["a log"])[
+        "id"
+    ]
     ada.write("finding", "Eight writers", "Not looked at.", verification="unverified", caveats=["one disk only"])
     ada.write("decision", "Use SQLite", rationale="One file.", alternatives=["PostgreSQL: a server"], conditions=[said])
     ada.write("rejected", "LMDB", "Tried for a day.", rationale="No queries.")
