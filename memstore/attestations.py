@@ -17,7 +17,7 @@ from memstore.core.contexts import Extent
 from memstore.core.entries import Logged
 from memstore.core.statements import Recorded, short_id
 from memstore.envelopes import as_envelope, sealed
-from memstore.exporting import may_be_told, select, statements
+from memstore.exporting import ExportRequest, may_be_told, select, statements
 from memstore.ports import Store, Unit
 from memstore.render import Answer, Budget, timestamp
 from memstore.serving import Caller, Served, disclosed, look_up
@@ -28,14 +28,12 @@ STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "urn:memstore:attestation:record:v1"
 
 
-def export_intoto(
-    store: Store, key: StoreKey, caller: Caller, *, task: str = "", record: str = "", depth: int = 0
-) -> Answer:
+def export_intoto(store: Store, key: StoreKey, caller: Caller, request: ExportRequest) -> Answer:
     """{attestations[], complete}: one envelope for each record, in the order of the log."""
 
     def look(unit: Unit) -> tuple[Answer, Page]:
         page = Page(Budget(0))
-        chosen = select(unit, caller, task=task, record=record, depth=depth)
+        chosen = select(unit, caller, request)
         made: list[dict[str, Any]] = []
         for logged, statement in statements(unit, chosen.positions):
             if isinstance(statement, Recorded):

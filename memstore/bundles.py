@@ -39,6 +39,7 @@ from memstore.core.statements import (
 )
 from memstore.envelopes import Envelope, from_base64, verify_envelope
 from memstore.errors import IntegrityError, InvalidInput, MemStoreError
+from memstore.render import timestamp
 from memstore.signing import origin_of_store, store_id
 
 MANIFEST = "application/vnd.memstore.manifest.v1+json"
@@ -221,10 +222,9 @@ def _proven(
         "ok": True,
         "kind": kind,
         "id": bundle.subject,
-        kind: bundle.subject,
         "store": manifest.store,
         "size": manifest.size,
-        "at": manifest.at,
+        "at": timestamp(manifest.at),
         "author": author,
         "role": str(known.roles.get(author, "")),
         "label_when_logged": subject.entry["label"],
@@ -268,7 +268,9 @@ def _act(bundle: Bundle, item: Item, known: _Known, store_key: bytes) -> _Act | 
     told = _told(statement, bundle.subject, digest)
     if told is None:
         return None
-    told = {"seq": seq, "act": told.pop("act"), "author": statement.author, "signature": str(signature), **told}
+    role = str(known.roles.get(statement.author, ""))
+    head = {"seq": seq, "act": told.pop("act"), "author": statement.author, "role": role, "signature": str(signature)}
+    told = {**head, **told}
     return _Act(seq, told, statement, entry, place)
 
 

@@ -27,7 +27,7 @@ from memstore.core.statements import (
     Statement,
     short_id,
 )
-from memstore.exporting import Selection, declared_by, may_be_told, select, shown_before, statements
+from memstore.exporting import ExportRequest, Selection, declared_by, may_be_told, select, shown_before, statements
 from memstore.ports import Store, Unit
 from memstore.render import Answer, Budget, timestamp
 from memstore.serving import Caller, Served, disclosed, look_up
@@ -38,12 +38,12 @@ _AGENTS = {Role.HUMAN: "prov:Person", Role.OPERATOR: "prov:Person"}
 Attributes = dict[str, Any]
 
 
-def export_prov(store: Store, caller: Caller, *, task: str = "", record: str = "", depth: int = 2) -> Answer:
+def export_prov(store: Store, caller: Caller, request: ExportRequest) -> Answer:
     """A PROV-JSON document, what it shows put on record first."""
 
     def look(unit: Unit) -> tuple[Answer, Page]:
         page = Page(Budget(0))
-        chosen = select(unit, caller, task=task, record=record, depth=depth)
+        chosen = select(unit, caller, request)
         return Answer(_Writer(unit, caller, page).document(chosen), page.lowest), page
 
     return disclosed(store, caller, look)[0]
@@ -61,6 +61,7 @@ class _Writer:
         self.unit, self.caller, self.page = unit, caller, page
         self.parts: defaultdict[str, dict[str, Attributes]] = defaultdict(dict)
         self.relations = 0
+        self.shown: dict[str, int] = {}
 
     def document(self, chosen: Selection) -> Attributes:
         head = self.unit.log.head()
@@ -216,7 +217,7 @@ class _Writer:
         for how, source in declared_by(served.statement):
             self._derived(name, how, source)
         context = self._context(served.state.launch, served.state.author)
-        for shown in shown_before(self.unit, served):
+        for shown in shown_before(self.unit, served, self.shown):
             self._used(context, shown.record, shown.at)
         state = served.state
         if state.superseded_by is not None:
@@ -240,10 +241,10 @@ class _Writer:
 
     def _used(self, context: str, record: str, at: int) -> None:
         """A disclosure, told once for each context and record."""
-        if record:
-            place = f"_:u-{context.removeprefix('store:')}-{record}"
+        place = f"_:u-{context.removeprefix('store:')}-{record}"
+        if place not in self.parts["used"]:
             told = {"prov:activity": context, "prov:entity": self._entity(record), "prov:time": timestamp(at)}
-            self.parts["used"].setdefault(place, told)
+            self.parts["used"][place] = told
 
     def _invalidated(self, record: str, act: str, at: str) -> None:
         state = self.unit.view.record(record)

@@ -11,24 +11,28 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from memstore import history
 from memstore.answers import Page
 from memstore.core.contexts import Extent
 from memstore.core.labels import Label
-from memstore.core.offers import HandoffOffered
-from memstore.core.statements import Kind, Recorded, SessionEnded, SessionStarted, Statement, short_id
-from memstore.exporting import select, statements
+from memstore.core.offers import HandoffAnswered, HandoffDecided, HandoffOffered, HandoffReceived
+from memstore.core.statements import (
+    Kind,
+    Recorded,
+    Retracted,
+    Reviewed,
+    SessionEnded,
+    SessionStarted,
+    Statement,
+    id_of,
+)
+from memstore.exporting import ExportRequest, acts_by_tier
 from memstore.markdown import block, code
 from memstore.ports import Store, Unit
 from memstore.render import Answer, Budget, timestamp
-from memstore.requests import HistoryRequest
-from memstore.serving import Caller, Served, disclosed, look_up, readable
+from memstore.serving import Caller, Served, disclosed, look_up, mark_label, readable
 
 MOST_BODY = 4000
-MOST_EVENTS = 2000
-PAGE_TOKENS = 100_000
 SECTIONS = (
     ("What was asked", (Kind.INTENT,)),
     ("What binds", (Kind.CONSTRAINT,)),
@@ -38,9 +42,6 @@ SECTIONS = (
     ("Questions", (Kind.QUESTION,)),
     ("What else was written", (Kind.HYPOTHESIS, Kind.CHECKPOINT, Kind.TOOL_RESULT, Kind.EXTERNAL)),
 )
-# What of an event is said, beside its place, time, author and name; all of it closed values.
-EVENT_FIELDS = ("kind", "id", "label", "status", "verdict", "method", "reason", "replacement", "type", "to", "action",
-                "outcome", "problems", "outputs", "hop")  # fmt: skip
 LEAST = {"trusted": Label.TRUSTED, "attributed": Label.ATTRIBUTED}
 
 
@@ -52,30 +53,37 @@ class _Told:
     words: bool
 
 
-def export_report(store: Store, caller: Caller, task: str, *, min_trust: str = "auto") -> Answer:
+@dataclass(frozen=True, slots=True)
+class _Act:
+    """One act of the task: where, when, its own id if it has one, and the record that it wrote, if it wrote one."""
+
+    seq: int
+    at: int
+    id: str
+    statement: Statement
+    told: _Told | None = None
+
+
+def export_report(store: Store, caller: Caller, request: ExportRequest) -> Answer:
     """{markdown, complete, mark}: the report of a task, all that it shows put on record first."""
 
-    def look(unit: Unit) -> tuple[tuple[list[str], bool, int], Page]:
+    def look(unit: Unit) -> tuple[tuple[list[str], bool], Page]:
         page = Page(Budget(0))
-        chosen = select(unit, caller, task=task, record="", depth=0)
-        acts = statements(unit, chosen.positions)
-        said = [(logged.entry.digest, logged.entry.logged_at, statement) for logged, statement in acts]
-        least = LEAST.get(min_trust, readable(unit, caller))
-        records = [_told(unit, caller, page, least, digest) for digest, _, one in said if isinstance(one, Recorded)]
-        kept = [one for one in records if one is not None]
-        lines = [*_head(unit, caller, task, kept), *_people(unit, said, kept), *_sessions(said)]
-        lines += [line for title, kinds in SECTIONS for line in _section(unit, title, kinds, kept)]
-        lines += [*_handoffs(unit, said), *_quarantined(unit, kept)]
-        return (lines, chosen.complete, unit.log.head().size), page
+        least = LEAST.get(request.min_trust, readable(unit, caller))
+        found, complete = acts_by_tier(unit, caller, request.task)
+        acts: list[_Act] = []
+        for logged, statement in found:
+            own = id_of(statement, logged.entry.digest)
+            told = _told(unit, caller, page, least, own) if isinstance(statement, Recorded) else None
+            acts.append(_Act(logged.entry.seq, logged.entry.logged_at, own, statement, told))
+        return (list(_page(unit, caller, request.task, acts, complete)), complete), page
 
-    (lines, complete, size), _ = disclosed(store, caller, look)
-    timeline, mark, whole = _timeline(store, caller, task, size)
-    text = "\n".join([*lines, *timeline, *([] if complete and whole else _left_out()), ""])
-    return Answer({"markdown": text, "complete": complete and whole, "mark": mark})
+    (lines, complete), mark = disclosed(store, caller, look)
+    return Answer({"markdown": "\n".join(lines), "complete": complete, "mark": mark_label(caller, mark)})
 
 
-def _told(unit: Unit, caller: Caller, page: Page, least: Label, digest: bytes) -> _Told | None:
-    served = look_up(unit, short_id("m-", digest), caller.scope)
+def _told(unit: Unit, caller: Caller, page: Page, least: Label, record: str) -> _Told | None:
+    served = look_up(unit, record, caller.scope)
     if served is None:
         return None
     # What is only out of date may be seen for what it is (3.4): a post-mortem is about what was believed then.
@@ -83,6 +91,22 @@ def _told(unit: Unit, caller: Caller, page: Page, least: Label, digest: bytes) -
     if words:
         page.show(served, Extent.CONCISE)
     return _Told(served, words)
+
+
+def _page(unit: Unit, caller: Caller, task: str, acts: list[_Act], complete: bool) -> Iterator[str]:
+    records = [act.told for act in acts if act.told is not None]
+    yield from _head(unit, caller, task, records)
+    yield from _people(unit, acts, records)
+    yield from _sessions(acts)
+    for title, kinds in SECTIONS:
+        yield from _section(unit, title, [one for one in records if one.served.state.kind in kinds])
+    yield from _handoffs(unit, acts)
+    yield from _quarantined(records)
+    yield from ("", "## Timeline", "")
+    yield from (_event(act) for act in acts)
+    if not complete:
+        yield ""
+        yield "There is more of this task than one report holds; `memstore history` gives all of it, in pages."
 
 
 def _head(unit: Unit, caller: Caller, task: str, records: list[_Told]) -> Iterator[str]:
@@ -95,37 +119,37 @@ def _head(unit: Unit, caller: Caller, task: str, records: list[_Told]) -> Iterat
     yield "- What agents wrote stands in code. It is what they said, not what is so, and no instruction to anybody."
 
 
-def _people(unit: Unit, said: list[tuple[bytes, int, Statement]], records: list[_Told]) -> Iterator[str]:
+def _people(unit: Unit, acts: list[_Act], records: list[_Told]) -> Iterator[str]:
     yield from ("", "## Who", "")
     wrote = Counter(one.served.state.author for one in records)
-    for name in dict.fromkeys(statement.author for _, _, statement in said):
+    for name in dict.fromkeys(act.statement.author for act in acts):
         principal = unit.view.principal(name)
         role = str(principal.role) if principal else "unknown"
         under = f", under {code(principal.under)}" if principal and principal.under else ""
         yield f"- {code(name)}: {role}{under}; {wrote[name]} records"
 
 
-def _sessions(said: list[tuple[bytes, int, Statement]]) -> Iterator[str]:
+def _sessions(acts: list[_Act]) -> Iterator[str]:
     yield from ("", "## Sessions", "")
-    ended = {one.session: (at, one.outcome) for _, at, one in said if isinstance(one, SessionEnded)}
-    started = [(short_id("s-", digest), at, one) for digest, at, one in said if isinstance(one, SessionStarted)]
-    for session, at, statement in started:
-        until, outcome = ended.get(session, (None, ""))
-        end = f"{timestamp(until)}, {outcome}" if until is not None else "not ended by its agent"
-        yield f"- {session} of {code(statement.author)}: {timestamp(at)} to {end}"
+    ended = {
+        one.session: f"{timestamp(act.at)}, {one.outcome}"
+        for act in acts
+        if isinstance(one := act.statement, SessionEnded)
+    }
+    started = [act for act in acts if isinstance(act.statement, SessionStarted)]
+    for act in started:
+        until = ended.get(act.id, "not ended by its agent")
+        yield f"- {act.id} of {code(act.statement.author)}: {timestamp(act.at)} to {until}"
     yield from ([] if started else ["None."])
 
 
-def _section(unit: Unit, title: str, kinds: tuple[Kind, ...], records: list[_Told]) -> Iterator[str]:
-    found = [one for one in records if one.served.state.kind in kinds]
-    good = [one for one in found if one.words or not one.served.reasons]
-    if not found:
-        return
-    yield from ("", f"## {title}", "")
+def _section(unit: Unit, title: str, records: list[_Told]) -> Iterator[str]:
+    """Records of one sort, with their words or as a list; T10: of what is in quarantine nothing is here, no count."""
+    good = [one for one in records if one.words or not one.served.reasons]
+    if good:
+        yield from ("", f"## {title}", "")
     for one in good:
         yield from _whole(unit, one.served) if one.words else _listed(one.served)
-    if len(good) < len(found):
-        yield f"And {len(found) - len(good)} in quarantine, listed below."
 
 
 def _facts(unit: Unit, served: Served) -> str:
@@ -181,7 +205,7 @@ def _listed(served: Served) -> Iterator[str]:
     yield f"- {served.id}: {served.state.kind}, {served.label}, by {code(served.state.author)}, #{served.state.seq}"
 
 
-def _quarantined(unit: Unit, records: list[_Told]) -> Iterator[str]:
+def _quarantined(records: list[_Told]) -> Iterator[str]:
     """Closed values: no title, task, address or name that an agent or the outside chose."""
     yield from ("", "## In quarantine", "")
     found = [one.served for one in records if one.served.reasons and not one.words]
@@ -195,44 +219,52 @@ def _quarantined(unit: Unit, records: list[_Told]) -> Iterator[str]:
     yield from ([] if found else ["Nothing."])
 
 
-def _handoffs(unit: Unit, said: list[tuple[bytes, int, Statement]]) -> Iterator[str]:
-    offers = [(short_id("h-", digest), at, one) for digest, at, one in said if isinstance(one, HandoffOffered)]
-    if not offers:
-        return
-    yield from ("", "## Handoffs", "")
-    for handoff, at, offer in offers:
-        state = unit.view.handoff(handoff)
+def _handoffs(unit: Unit, acts: list[_Act]) -> Iterator[str]:
+    offers = [(act, act.statement) for act in acts if isinstance(act.statement, HandoffOffered)]
+    if offers:
+        yield from ("", "## Handoffs", "")
+    for act, offer in offers:
+        state = unit.view.handoff(act.id)
         stands = str(state.status(unit.now)) if state else "unknown"
         who = f"from {code(offer.author)} to {code(offer.receiver)}"
-        yield f"- {handoff}: {offer.type} {who}, {timestamp(at)}: {stands}"
-        for receipt in unit.receipts.receipts(handoff):
+        yield f"- {act.id}: {offer.type} {who}, {timestamp(act.at)}: {stands}"
+        for receipt in unit.receipts.receipts(act.id):
             problems = ", ".join(receipt.problems) or "no problems"
             yield f"  - received by {code(receipt.author)}, #{receipt.seq}: {problems}"
-        for answer in unit.receipts.answers(handoff):
+        for answer in unit.receipts.answers(act.id):
             taken = f"; problems accepted: {', '.join(answer.acknowledged)}" if answer.acknowledged else ""
             outputs = f"; outputs {', '.join(answer.outputs)}" if answer.outputs else ""
             yield f"  - {answer.action} by {code(answer.author)}, #{answer.seq}{taken}{outputs}"
 
 
-def _timeline(store: Store, caller: Caller, task: str, size: int) -> tuple[list[str], str, bool]:
-    """The lines, the caller's mark after them, and whether that is all: as `history` gives it, up to this size."""
-    lines, cursor, told = ["", "## Timeline", ""], "", 0
-    while True:
-        asked = {"task": task, "until": str(size - 1), "limit": 500, "max_tokens": PAGE_TOKENS, "cursor": cursor}
-        answer = history.history(store, caller, HistoryRequest.parse(asked))
-        lines += [_event(event) for event in answer["events"]]
-        told, cursor = told + len(answer["events"]), answer["next_cursor"]
-        if not cursor or told >= MOST_EVENTS:
-            return lines, str(answer["mark"]), not cursor
+def _event(act: _Act) -> str:
+    """A line of the timeline: closed values, and the title of a record whose words are on the page."""
+    title = f" {code(act.told.served.title)}" if act.told is not None and act.told.words else ""
+    return f"- #{act.seq} {timestamp(act.at)} {code(act.statement.author)} {_event_words(act)}{title}"
 
 
-def _event(event: dict[str, Any]) -> str:
-    values = [event[name] for name in EVENT_FIELDS if event.get(name) not in (None, "", [])]
-    shown = [", ".join(map(str, value)) if isinstance(value, list) else str(value) for value in values]
-    title = f" {code(event['title'])}" if event.get("title") else ""
-    who = code(str(event["author"]))
-    return f"- #{event['seq']} {event['at']} {who} {event['event']} {' '.join(shown)}{title}".rstrip()
-
-
-def _left_out() -> list[str]:
-    return ["", "There is more of this task than one report holds; `memstore history` gives all of it, in pages."]
+def _event_words(act: _Act) -> str:
+    match act.statement:
+        case SessionStarted():
+            return f"started {act.id}"
+        case SessionEnded() as ended:
+            return f"ended {ended.session}: {ended.outcome}"
+        case Recorded() as record:
+            if act.told is None:
+                return "wrote what is erased"
+            return f"wrote {record.kind} {act.id}: {act.told.served.label}, {act.told.served.status}"
+        case Reviewed() as review:
+            return f"{review.verdict}d {review.record}, {review.method}"
+        case Retracted() as retraction:
+            instead = f", replaced by {retraction.replacement}" if retraction.replacement else ""
+            return f"retracted {retraction.record} as {retraction.reason}{instead}"
+        case HandoffOffered() as offer:
+            return f"offered {act.id}, a {offer.type}"
+        case HandoffReceived() as receipt:
+            return f"received {receipt.handoff}: {', '.join(receipt.problems) or 'no problems'}"
+        case HandoffAnswered() as answer:
+            return f"answered {answer.handoff}: {answer.action}"
+        case HandoffDecided() as decision:
+            return f"decided {decision.handoff}: {'approve' if decision.approved else 'deny'}"
+        case _:
+            return act.statement.noun

@@ -37,6 +37,7 @@ from memstore.core.policy import TYPED
 from memstore.core.reviews import acts_by_grant
 from memstore.embedding import Drainer, Embedding
 from memstore.errors import Conflict, Denied, InvalidInput
+from memstore.exporting import ExportRequest
 from memstore.importing import Line
 from memstore.log import Progress, silent
 from memstore.ports import Store, VectorIndex
@@ -315,16 +316,18 @@ class MemStore:
 
     def export_prov(self, *, task: str = "", record: str = "", depth: int = 2) -> Answer:
         """A task, or what is around a record, as W3C PROV-JSON."""
-        return prov.export_prov(self._store, self._renewed(), task=task, record=record, depth=depth)
+        request = ExportRequest.parse({"task": task, "record": record, "depth": depth})
+        return prov.export_prov(self._store, self._renewed(), request)
 
     def export_intoto(self, *, task: str = "", record: str = "", depth: int = 0) -> Answer:
         """in-toto attestations of records, in DSSE envelopes: {attestations[], complete}."""
-        caller = self._renewed()
-        return attestations.export_intoto(self._store, self._key, caller, task=task, record=record, depth=depth)
+        request = ExportRequest.parse({"task": task, "record": record, "depth": depth})
+        return attestations.export_intoto(self._store, self._key, self._renewed(), request)
 
     def export_report(self, task: str, *, min_trust: str = "auto") -> Answer:
         """A task as a page of Markdown, for a post-mortem: {markdown, complete, mark}."""
-        return report.export_report(self._store, self._renewed(), task, min_trust=min_trust)
+        request = ExportRequest.parse({"task": task, "min_trust": min_trust})
+        return report.export_report(self._store, self._renewed(), request)
 
     def changes(self) -> int:
         """A number that is another once anything was written to the store, by whichever process."""

@@ -132,7 +132,7 @@ def _written(output: str, force: bool) -> Iterator[Callable[[str], None]]:
     target = Path(output)
     if target.is_symlink() or target.exists():
         if not force:
-            raise Conflict("There is a file of that name", code="file_exists", next_call="--force writes over it.")
+            raise _file_exists()
         if target.is_symlink() or not target.is_file():
             raise InvalidInput("--output is no plain file", code="unwritable")
     fresh = target.with_name(f".{target.name[:64]}.{secrets.token_hex(4)}.new")
@@ -168,16 +168,17 @@ def _opened(fresh: Path) -> Iterator[IO[bytes]]:
 def _settle(fresh: Path, target: Path, force: bool) -> None:
     """Give a file its name; where nothing was to be written over, nothing is, even if it appeared meanwhile."""
     try:
-        if force:
-            fresh.replace(target)
-        else:
-            target.hardlink_to(fresh)
+        if not force:
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        fresh.replace(target)
     except FileExistsError as error:
-        raise Conflict(
-            "There is a file of that name", code="file_exists", next_call="--force writes over it."
-        ) from error
+        raise _file_exists() from error
     except OSError as error:
         raise _unwritable() from error
+
+
+def _file_exists() -> Conflict:
+    return Conflict("There is a file of that name", code="file_exists", next_call="--force writes over it.")
 
 
 def _unwritable() -> InvalidInput:

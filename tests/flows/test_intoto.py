@@ -16,6 +16,7 @@ from memstore.service import MemStore
 dsse = pytest.importorskip("securesystemslib.dsse", reason="the reader of envelopes is in the `test` extra")
 signer = pytest.importorskip("securesystemslib.signer", reason="the reader of envelopes is in the `test` extra")
 intoto = pytest.importorskip("in_toto_attestation.v1.statement", reason="the reader is in the `test` extra")
+json_format = pytest.importorskip("google.protobuf.json_format", reason="the reader is in the `test` extra")
 
 SECRET = "The moon base wants its password, said the page"
 
@@ -30,9 +31,7 @@ def verified(envelope: dict[str, Any], public: bytes) -> bytes:
 
 def statement(payload: bytes) -> Any:
     """The statement, parsed and validated by in-toto's own library."""
-    from google.protobuf.json_format import Parse
-
-    found = intoto.Statement.copy_from_pb(Parse(payload, intoto.spb.Statement()))
+    found = intoto.Statement.copy_from_pb(json_format.Parse(payload, intoto.spb.Statement()))
     found.validate()
     return found.pb
 

@@ -40,7 +40,7 @@ def test_a_retraction_stands_in_it(fleet: Fleet, ada: MemStore, record: str):
     ada.retract(record, "outdated")
     found = proven(fleet, ada.export_bundle(record, quarantined=True))
     assert found["acts"][-1] | {"seq": 0} == {
-        "seq": 0, "act": "retracted", "author": "ada", "signature": "valid", "reason": "outdated",
+        "seq": 0, "act": "retracted", "author": "ada", "role": "worker", "signature": "valid", "reason": "outdated",
     }  # fmt: skip
     assert found["status"] == "retracted"
 

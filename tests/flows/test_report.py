@@ -46,7 +46,7 @@ def test_it_tells_what_was_decided_and_why_found_rejected_and_left_open(person: 
         "Questions": ["open, attributed", "What of backups?"],
         "Handoffs": [story["handoff"], "completed", "received by ` ben `", "accept by ` ben `"],
         "In quarantine": [f"{story['page']}: external from web, external"],
-        "Timeline": ["session_started", "handoff_offered", "session_ended"],
+        "Timeline": [f"started {story['session']}", f"offered {story['handoff']}, a transfer", "partial"],
     }
     for title, expected in told.items():
         assert all(one in section(page, title) for one in expected), (title, section(page, title))
@@ -108,10 +108,26 @@ def test_a_long_body_is_cut_and_says_so(ada: MemStore, person: MemStore):
 def test_more_than_a_report_holds_is_said_to_be_left_out(
     monkeypatch: pytest.MonkeyPatch, person: MemStore, story: dict[str, str]
 ):
-    monkeypatch.setattr("memstore.exporting.MOST_ACTS", 3)
+    monkeypatch.setattr("memstore.exporting.MOST_OF_A_TIER", 3)
     found = person.export_report("storage")
     assert found["complete"] is False
     assert "There is more of this task" in found["markdown"]
+
+
+def test_a_flood_from_below_pushes_nothing_out_that_stands_higher(
+    monkeypatch: pytest.MonkeyPatch, fleet: Fleet, ada: MemStore, person: MemStore
+):
+    monkeypatch.setattr("memstore.exporting.MOST_OF_A_TIER", 5)
+    ben = fleet.fresh("ben")
+    ben.session_start("storage")
+    for n in range(20):
+        ben.observe(f"https://evil.example/{n}", "flood")
+    ada.session_start("storage")
+    ada.write("decision", "Use SQLite", rationale="One file.", alternatives=["none"])
+    found = person.export_report("storage")
+    assert "Use SQLite" in section(found["markdown"], "Decisions")
+    assert found["markdown"].count("external from web") == 5
+    assert found["complete"] is False
 
 
 def test_a_task_that_nobody_worked_on_is_none_and_one_of_another_scope_looks_alike(fleet: Fleet, lead: MemStore):
