@@ -62,6 +62,7 @@ class _Writer:
         self.parts: defaultdict[str, dict[str, Attributes]] = defaultdict(dict)
         self.relations = 0
         self.shown: dict[str, int] = {}
+        self.known: dict[str, Served | None] = {}
 
     def document(self, chosen: Selection) -> Attributes:
         head = self.unit.log.head()
@@ -162,7 +163,7 @@ class _Writer:
     def _entity(self, record: str) -> str:
         """The name of a record, which is described where it is of the caller's scope."""
         name = f"store:{record}"
-        served = None if name in self.parts["entity"] else look_up(self.unit, record, self.caller.scope)
+        served = None if name in self.parts["entity"] else self._served(record)
         if served is not None:
             self.parts["entity"][name] = self._described(served)
             self._relate("wasAttributedTo", entity=name, agent=self._agent(served.state.author))
@@ -173,6 +174,11 @@ class _Writer:
                 time=timestamp(served.state.logged_at),
             )
         return name
+
+    def _served(self, record: str) -> Served | None:
+        if record not in self.known:
+            self.known[record] = look_up(self.unit, record, self.caller.scope)
+        return self.known[record]
 
     def _described(self, served: Served) -> Attributes:
         state = served.state
@@ -210,8 +216,7 @@ class _Writer:
 
     def _record(self, record: str) -> None:
         """A record with all that it rests on, declared and shown, and what ended it."""
-        served = look_up(self.unit, record, self.caller.scope)
-        name = self._entity(record)
+        served, name = self._served(record), self._entity(record)
         if served is None or served.statement is None:
             return
         for how, source in declared_by(served.statement):
