@@ -63,6 +63,7 @@ class _Writer:
         self.relations = 0
         self.shown: dict[str, int] = {}
         self.known: dict[str, Served | None] = {}
+        self.ended: set[str] = set()
 
     def document(self, chosen: Selection) -> Attributes:
         head = self.unit.log.head()
@@ -230,7 +231,7 @@ class _Writer:
             if successor is not None:
                 self._invalidated(record, self._maker(successor), timestamp(successor.logged_at))
         elif state.expires_at is not None and self.unit.now >= state.expires_at:
-            self._relate("wasInvalidatedBy", entity=name, time=timestamp(state.expires_at))
+            self._ended(record, "", timestamp(state.expires_at))
 
     def _derived(self, name: str, how: str, source: str) -> None:
         entity = self._entity(source)
@@ -252,6 +253,13 @@ class _Writer:
             self.parts["used"][place] = told
 
     def _invalidated(self, record: str, act: str, at: str) -> None:
+        """What an act ended, if that still counts: one that is void ended nothing."""
         state = self.unit.view.record(record)
         if state is not None and (state.retracted or state.superseded_by is not None):
+            self._ended(record, act, at)
+
+    def _ended(self, record: str, act: str, at: str) -> None:
+        """Once for each record, by what came first: an entity is invalidated by one activity (PROV-CONSTRAINTS 25)."""
+        if record not in self.ended:
+            self.ended.add(record)
             self._relate("wasInvalidatedBy", entity=self._entity(record), activity=act, time=at)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -135,7 +136,7 @@ def _written(output: str, force: bool) -> Iterator[Callable[[str], None]]:
             raise _file_exists()
         if target.is_symlink() or not target.is_file():
             raise InvalidInput("--output is no plain file", code="unwritable")
-    fresh = target.with_name(f".{target.name[:64]}.{secrets.token_hex(4)}.new")
+    fresh = target.with_name(f".{secrets.token_hex(8)}.new")
     written = 0
 
     def write(text: str) -> None:
@@ -186,11 +187,11 @@ def _unwritable() -> InvalidInput:
 
 
 @click.command()
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE|-")
 @click.option("--store-id", metavar="ID", default="", help="The id of the store that the bundle has to be from.")
 @click.option("--key", metavar="KEY|FILE", default="", help="That store's public checkpoint key, instead of its id.")
 def verify_bundle_command(file: str, store_id: str, key: str) -> None:
-    """Verify the bundle in FILE offline, of a record or of a handoff: signatures, proofs, checkpoint, completeness.
+    """Verify the bundle in FILE (- reads stdin) offline, of a record or of a handoff, and that nothing is left out.
 
     It needs no store: only the id of the one that is trusted, or its public checkpoint key, as `memstore log
     checkpoint` prints them. Exit status 6 where it proves nothing.
@@ -215,8 +216,11 @@ def verified_in(file: str, store: str) -> dict[str, Any]:
 
 def _bytes_of(file: str, most: int, where: str) -> bytes:
     try:
-        with Path(file).open("rb") as source:
-            raw = source.read(most + 1)
+        if file == "-":
+            raw = sys.stdin.buffer.read(most + 1)
+        else:
+            with Path(file).open("rb") as source:
+                raw = source.read(most + 1)
     except (OSError, ValueError) as error:
         raise InvalidInput(f"{where} cannot be read", code="no_file") from error
     if len(raw) > most:

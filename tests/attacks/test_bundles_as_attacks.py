@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -207,6 +207,31 @@ def test_no_change_passes(fleet: Fleet, bundle: dict[str, Any], change: Change):
     changed = copy.deepcopy(bundle)
     change(changed)
     assert refused(fleet, changed) in CODES
+
+
+ODD: tuple[Any, ...] = (None, "", "x", 0, -1, 1.5, True, [], {}, [[]], 2**70, "\ud800", "=" * 44)
+
+
+def places(value: object, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if isinstance(value, dict | list):
+        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield (*path, name)
+            yield from places(item, (*path, name))
+
+
+def test_no_value_can_be_another_and_nothing_odd_crashes_it(fleet: Fleet, bundle: dict[str, Any]):
+    for path in places(bundle):
+        for odd in ODD:
+            changed = copy.deepcopy(bundle)
+            at: Any = changed
+            for name in path[:-1]:
+                at = at[name]
+            was, at[path[-1]] = at[path[-1]], odd
+            if was == odd and type(was) is type(odd):
+                continue
+            with pytest.raises(IntegrityError) as error:
+                verify_bundle(changed, store=fleet.house.key.store)
+            assert error.value.code in CODES, path
 
 
 def test_words_cannot_be_put_into_a_bundle_without_them(fleet: Fleet, ada: MemStore):

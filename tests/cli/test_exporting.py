@@ -60,6 +60,11 @@ def test_a_record_bundle_verifies_with_the_id_of_the_store_and_without_the_store
     assert (found["ok"], found["kind"], found["id"]) == (True, "record", record)
 
 
+def test_a_bundle_may_come_by_a_pipe(cli: Any, record: str):
+    shown = cli("export", "bundle", record, "--agent", "worker").stdout
+    assert cli("verify-bundle", "-", "--store-id", store_id(cli), stdin=shown).answer["id"] == record
+
+
 @pytest.mark.parametrize("form", ["text", "file", "checkpoint"])
 def test_the_public_key_is_given_as_text_or_in_a_file(cli: Any, tmp_path: Path, evidence: Path, form: str):
     shown = cli("log", "checkpoint")

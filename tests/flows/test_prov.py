@@ -81,6 +81,14 @@ def test_what_ended_a_record_invalidated_it(lead: MemStore, story: dict[str, str
     assert story["said"] not in ended
 
 
+def test_what_was_withdrawn_twice_ended_once(fleet: Fleet, ada: MemStore, lead: MemStore):
+    record = ada.write("finding", "F", "b", verification="unverified")["id"]
+    ada.retract(record, "wrong")
+    lead.retract(record, "outdated")
+    found = read(lead.export_prov(record=record))
+    assert len(list(found.get_records(model.ProvInvalidation))) == 1
+
+
 def test_an_expired_reading_is_invalidated_by_time_alone(fleet: Fleet, ada: MemStore):
     ada.session_start("storage")
     reading = ada.observe("tool:weather", "12", ttl_seconds=1)["id"]
