@@ -1,0 +1,27 @@
+"""What quotas and retention ask of a store: how much each may keep and does, and what is old enough to go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How much a principal may store; 0 is without a bound."""
+
+    principal: str
+    records_per_day: int
+    bytes_per_day: int
+    open_sessions: int
+
+
+class Quotas(Protocol):
+    """How much each may store and has stored; the age of what may be dropped, in microseconds since 1970 UTC."""
+
+    def quotas(self, principal: str = "") -> list[Quota]: ...
+    def stored_since(self, principal: str, start: int) -> tuple[int, int]: ...
+    def sessions_running(self, principal: str) -> int: ...
+    def droppable(self, before: int, *, cited: bool, most: int) -> list[tuple[str, str, int]]: ...
+    def lapse_leases(self) -> None: ...
+    def old(self, before: int) -> int: ...
