@@ -360,6 +360,15 @@ def _replay_until(unit: Unit, disclosures: list[tuple[str, Disclosure]], at: int
     return at
 
 
+def checked_anew(unit: Unit, *, progress: Progress = silent) -> list[Problem]:
+    """Fold the whole log anew inside `unit`, and check head and every entry: what an audit finds, without a copy."""
+    try:
+        problems = [*_head_problems(unit), *replay(unit, progress=progress)]
+    except MemStoreError as error:
+        return [Problem(-1, "not_replayed", f"the log cannot be replayed: {error.what}")]
+    return [*problems, *_entry_problems(unit, unit.log.head().size, silent)]
+
+
 def rebuild(store: Store, *, progress: Progress = silent) -> dict[str, Any]:
     """Make the projection anew from log, contents and disclosures; signatures are checked on the way."""
     problems: list[Problem] = []

@@ -1,6 +1,6 @@
-"""Retention: what tools and the outside said long ago loses its content, by erasures that the operator signs (ADR 0052).
+"""Retention: what tools and the outside said long ago loses its content, by erasures that the operator signs.
 
-Statements, labels and lineage stay, and the log still verifies. What a record that stands names as its source, evidence
+It is run by whoever keeps the store, as often as that is wanted (ADR 0052). Statements, labels and lineage stay, and the log still verifies. What a record that stands names as its source, evidence
 or condition, and what an open handoff carries, stays unless that is asked for.
 """
 

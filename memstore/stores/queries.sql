@@ -838,3 +838,25 @@ ORDER BY r.seq DESC LIMIT 1;
 -- name: conditions_of
 SELECT l.record, l.target FROM json_each(?) j CROSS JOIN links l ON l.record = j.value AND l.how = 'conditions'
 ORDER BY l.record, l.target;
+
+-- name: contexts
+SELECT launch, principal, scope FROM contexts ORDER BY no;
+
+-- name: shown_from
+SELECT d.*, c.launch FROM disclosures d JOIN contexts c ON c.no = d.context WHERE d.position >= ?
+ORDER BY d.position, d.context, d.n;
+
+-- name: last_shown
+SELECT coalesce(max(n), 0) FROM disclosures WHERE context = ?;
+
+-- name: shown_as
+SELECT n, record, position, at, label, detail, stale FROM disclosures WHERE context = ? AND n = ?;
+
+-- name: mark_copied
+UPDATE store SET copied = 1 WHERE one = 1;
+
+-- name: leaked
+SELECT seq FROM records WHERE retracted = 'leaked';
+
+-- name: forget_leaked
+DELETE FROM contents WHERE seq IN (SELECT seq FROM records WHERE retracted = 'leaked');
