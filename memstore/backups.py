@@ -27,6 +27,7 @@ from memstore.placing import in_our_words, placed, refuse_taken
 from memstore.render import timestamp
 from memstore.signing import STORE_KEY
 from memstore.stores.sqlite import SqliteStore
+from memstore.surroundings import LAST_BACKUP
 from memstore.write import Author, append
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 COPIED = "backup.db"  # not the name of a store's database: two stores of one key are not to be opened by mistake
 LIST = "backup.json"
-LAST_BACKUP = "last_backup.json"
 CHUNK = 1 << 20
 MOST_LISTED = 4 * CHUNK
 

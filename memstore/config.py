@@ -29,10 +29,10 @@ from memstore.service import HANDOFF_LEASE_SECONDS, MemStore
 from memstore.signing import STORE_KEY, CopyKey, Keyring, Signer, StoreKey
 from memstore.stores.projection import is_unfolded
 from memstore.stores.sqlite import SqliteStore
+from memstore.surroundings import DRAIN_LOCK
 from memstore.write import Author
 
 DATABASE = "memstore.db"
-DRAIN_LOCK = "vectors.lock"
 MODELS = "models"  # in the store's folder: the default model's graph, converted
 INDEXES = ("exact", "chroma")
 NO_MODEL = "none"

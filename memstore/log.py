@@ -220,10 +220,10 @@ def _unsigned_problems(unit: Unit, size: int, signatures: _Signatures, progress:
         if statement.store != store:
             yield Problem(seq, "wrong_store", "the statement was made for another store")
         yield from _chain_problems(statement, logged, chains)
-        leaked = isinstance(statement, Retracted) and statement.reason is Withdrawal.LEAKED
-        if isinstance(statement, Erased) or leaked:
-            # What leaked is hidden for good, and no copy of the log carries it.
+        if isinstance(statement, Erased):
             erased.add(statement.record)
+        if isinstance(statement, Retracted) and statement.reason is Withdrawal.LEAKED:
+            erased.add(statement.record)  # hidden for good, and carried by no copy of the log
         if isinstance(statement, Recorded):
             stored = unit.contents.get(seq)
             if stored is None:

@@ -1,7 +1,8 @@
 """Retention: what tools and the outside said long ago loses its content, by erasures that the operator signs.
 
-It is run by whoever keeps the store, as often as that is wanted (ADR 0052). Statements, labels and lineage stay, and the log still verifies. What a record that stands names as its source, evidence
-or condition, and what an open handoff carries, stays unless that is asked for.
+It is run by whoever keeps the store, as often as that is wanted (ADR 0052). Statements, labels and lineage stay, and
+the log still verifies. What a record that stands names as its source, evidence or condition, and what an open handoff
+carries, stays unless that is asked for.
 """
 
 from __future__ import annotations

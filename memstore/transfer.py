@@ -8,113 +8,45 @@ the number of a line, and nothing of it is kept. docs/OPERATIONS.md has the form
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Any
 
 from memstore.admin import House, ignore_file
 from memstore.config import DATABASE, folder_of, refuse_existing, system_clock
-from memstore.core.entries import Entry, Logged, leaf_of
-from memstore.core.labels import Cause, CauseCode, Label, SignatureState, Verdict
+from memstore.core.entries import Logged
 from memstore.core.merkle import Frontier, root_of
-from memstore.core.notes import verify_checkpoint
-from memstore.core.records import Content, content_digest
-from memstore.core.statements import Recorded, digest_of, parse_statement
-from memstore.errors import Conflict, IntegrityError, InvalidInput, MemStoreError, NotFound
+from memstore.errors import Conflict, InvalidInput, NotFound, read_only_copy
 from memstore.log import Progress, checked_anew, silent
+from memstore.log_lines import VERSION, Context, End, EntryLine, Reading, Shown, Start, entry_of, signed_over
 from memstore.placing import in_our_words, placed, placed_file
-from memstore.ports import StoredContent
-from memstore.signing import origin_of_store, store_id
 from memstore.stores.loading import Loading, contexts, hidden, shown_from
 from memstore.stores.sqlite import SqliteStore, SqliteUnit
-
-VERSION = 1
-MOST_LINE = 8 << 20
-Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
-L = TypeVar("L", bound="_Line")
-
-
-class _Line(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Start(_Line):
-    """The first line: whose log, from which entry on, and the signed checkpoint that the last entry leads to."""
-
-    memstore: Annotated[str, Field(pattern="^log$")]
-    version: Annotated[int, Field(ge=VERSION, le=VERSION)]
-    store_id: Annotated[str, Field(pattern="^[a-z2-7]{26}$")]
-    public_key: str
-    start: Count
-    start_root: Hash
-    size: Count
-    checkpoint: str
-
-
-class Context(_Line):
-    launch: Annotated[str, Field(min_length=1, max_length=200)]
-    principal: str
-    scope: str
-
-
-class Shown(_Line):
-    """One disclosure: `record` and `position` are log positions."""
-
-    launch: str
-    n: Count
-    record: Count
-    position: Count
-    at: Count
-    label: Annotated[int, Field(ge=0, le=3)]
-    extent: Annotated[int, Field(ge=1, le=2)]
-    stale: bool
-
-
-class EntryLine(_Line):
-    seq: Count
-    logged_at: Count
-    payload_type: str
-    payload: str
-    keyid: str
-    signature: str
-    state: str
-    label: str
-    because: list[dict[str, str]]
-    shown: Hash
-    leaf: Hash
-
-
-class Body(_Line):
-    salt: str
-    content: str
-
-
-class End(_Line):
-    """The last line: how many lines stand before it, so that a file that was cut is one."""
-
-    lines: Count
 
 
 def export_log(house: House, target: Path, *, since: int = -1, progress: Progress = silent) -> dict[str, Any]:
     """Write the log after position `since`, with what of contents is not erased, and every disclosure; no key.
 
-    What leaked is left out. Gives {store_id, entries, last_seq, …}; the next file goes on with `--since last_seq`.
+    What leaked is left out. All of it is signed by the store, so a copy exports nothing. Gives {store_id, entries,
+    last_seq, …}; the next file goes on with `--since last_seq`.
     """
     start = since + 1
     with house.store.read() as unit, placed_file(target) as file:
         assert isinstance(unit, SqliteUnit)
         head = unit.log.head()
+        if head.copied:
+            raise read_only_copy()
         if not 0 <= start <= head.size:
             raise InvalidInput("--since is no position in the log", next_call="Pass `last_seq` of the export before.")
-        lines = 0
+        lines, digest = 0, hashlib.sha256()
         for line in _lines(unit, start, progress):
             file.write(line)
+            digest.update(line)
             lines += 1
-        file.write(_line("end", End(lines=lines).model_dump()))
+        signature = house.key.signer.sign(signed_over(digest.digest()))
+        file.write(_line("end", End(lines=lines, signature=_text(signature)).model_dump()))
     told = {"file": str(target), "store_id": head.store, "entries": head.size - start}
     return {**told, "last_seq": head.size - 1, "bytes": target.stat().st_size}
 
@@ -190,7 +122,7 @@ def import_log(
     folder = folder_of(store)
     try:
         with source.open("rb") as file:
-            reading = _Reading(file)
+            reading = Reading(file)
             first = reading.first()
             if (folder / DATABASE).is_file():
                 return _told(folder, _continued(folder, reading, first, progress, clock))
@@ -220,7 +152,7 @@ def _told(folder: Path, done: dict[str, Any]) -> dict[str, Any]:
 
 
 def _continued(
-    folder: Path, reading: _Reading, first: Start, progress: Progress, clock: Callable[[], int]
+    folder: Path, reading: Reading, first: Start, progress: Progress, clock: Callable[[], int]
 ) -> dict[str, Any]:
     """Go on with the copy that is here, if the file begins where it ends."""
     there = SqliteStore.open(folder / DATABASE, clock)
@@ -242,9 +174,7 @@ def _continued(
     return _loaded(folder / DATABASE, reading, first, progress, clock)
 
 
-def _loaded(
-    path: Path, reading: _Reading, first: Start, progress: Progress, clock: Callable[[], int]
-) -> dict[str, Any]:
+def _loaded(path: Path, reading: Reading, first: Start, progress: Progress, clock: Callable[[], int]) -> dict[str, Any]:
     """Load all lines and check what they add up to, in one transaction: everything of the file is kept, or nothing."""
     store = SqliteStore.open(path, clock, loads=True)
     try:
@@ -253,7 +183,7 @@ def _loaded(
             # 1. Each line by itself, in its place.
             frontier, logged_at = _each(reading, first, loading, unit.log.head().frontier, progress)
             # 2. Together they are what the store signed.
-            signed = verify_checkpoint(first.checkpoint, origin_of_store(first.store_id), reading.key(first))
+            signed = reading.checkpoint(first)
             if (frontier.size, frontier.root()) != (signed.size, signed.root):
                 raise reading.refusal("the entries are not those that the store's checkpoint signed")
             # 3. A replay gives every label, and what each context was shown is what its entries commit to.
@@ -262,6 +192,8 @@ def _loaded(
             if problems:
                 line = loading.line_of(problems[0].seq)
                 raise reading.refusal(f"{problems[0].code} at entry {problems[0].seq}: {problems[0].what}", line)
+            # 4. The store signed the file. Looked at last: what went before says which line is wrong.
+            reading.verify_signature(reading.key(first))
             loading.forget_leaked()
         store.empty_write_ahead_log()
     finally:
@@ -271,7 +203,7 @@ def _loaded(
 
 
 def _each(
-    reading: _Reading, first: Start, loading: Loading, frontier: Frontier, progress: Progress
+    reading: Reading, first: Start, loading: Loading, frontier: Frontier, progress: Progress
 ) -> tuple[Frontier, int]:
     logged_at = 0
     for kind, value, body in reading.lines():
@@ -287,7 +219,7 @@ def _each(
                 if not in_place or not loading.put_shown(shown.launch, told):
                     raise reading.refusal("a disclosure is not in its place")
             case "entry":
-                logged, content = _logged(reading, reading.parsed(EntryLine, value), body)
+                logged, content = entry_of(reading, reading.parsed(EntryLine, value), body)
                 if logged.entry.seq != frontier.size:
                     raise reading.refusal(f"entry {frontier.size} is missing")
                 loading.put_entry(logged, content, line=reading.number)
@@ -296,110 +228,3 @@ def _each(
             case _:
                 raise reading.refusal("a line is of no known kind")
     return frontier, logged_at
-
-
-def _logged(reading: _Reading, line: EntryLine, body: Any) -> tuple[Logged, StoredContent | None]:
-    """An entry whose hash is the leaf that is named, and its content, if that is what its statement commits to."""
-    try:
-        payload = reading.decoded(line.payload)
-        causes = tuple(Cause(CauseCode(c["code"]), Label.named(c["label"]), c.get("id", "")) for c in line.because)
-        entry = Entry(
-            seq=line.seq,
-            logged_at=line.logged_at,
-            payload_type=line.payload_type,
-            digest=digest_of(line.payload_type, payload),
-            keyid=line.keyid,
-            signature=SignatureState(line.state),
-            verdict=Verdict(Label.named(line.label), causes),
-            disclosures=bytes.fromhex(line.shown),
-        )
-        statement = parse_statement(line.payload_type, payload)
-    except (ValueError, KeyError, MemStoreError) as error:
-        raise reading.refusal("an entry is not well formed") from error
-    logged = Logged(entry, payload, reading.decoded(line.signature), bytes.fromhex(line.leaf))
-    if leaf_of(entry) != logged.leaf:
-        raise reading.refusal("an entry is not what was hashed")
-    if body is None:
-        return logged, None
-    parsed = reading.parsed(Body, body)
-    # The fingerprint finds the same words again for who writes, and nobody writes here.
-    stored = StoredContent(reading.decoded(parsed.salt), reading.decoded(parsed.content), b"")
-    if not isinstance(statement, Recorded) or content_digest(stored.salt, stored.content) != statement.content:
-        raise reading.refusal("a content is not what its author signed")
-    try:
-        Content.parse(stored.content)
-    except MemStoreError as error:
-        raise reading.refusal("a content is not well formed") from error
-    return logged, stored
-
-
-class _Reading:
-    """A file read line by line; every refusal names the line that it is about."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.number = 0
-
-    def refusal(self, what: str, line: int = 0) -> IntegrityError:
-        return IntegrityError(
-            f"Line {line or self.number}: {what}",
-            code="bad_file",
-            state="Nothing of the file was kept.",
-            next_call="Export it anew, or copy it anew.",
-        )
-
-    def first(self) -> Start:
-        found = self._next()
-        if found is None or found[0] != "log":
-            raise self.refusal("the file is no export of a log")
-        return self.parsed(Start, found[1])
-
-    def key(self, first: Start) -> bytes:
-        """The key that the store is named by."""
-        public = self.decoded(first.public_key)
-        if len(public) != 32 or store_id(public) != first.store_id:
-            raise self.refusal("the key is not the one that the store is named by", 1)
-        return public
-
-    def lines(self) -> Iterator[tuple[str, Any, Any]]:
-        """(kind, value, content) of each line, up to the last, after which nothing may come."""
-        while (found := self._next()) is not None:
-            if found[0] == "end":
-                if self.parsed(End, found[1]).lines != self.number - 1 or self._file.read(1):
-                    raise self.refusal("the file does not end where it says")
-                return
-            yield found
-        raise self.refusal("the file is cut short")
-
-    def _next(self) -> tuple[str, Any, Any] | None:
-        raw = self._file.readline(MOST_LINE)
-        if not raw:
-            return None
-        self.number += 1
-        if not raw.endswith(b"\n"):
-            raise self.refusal("the file is cut short" if len(raw) < MOST_LINE else "the line is too long")
-        try:
-            value = json.loads(raw)
-        except (ValueError, RecursionError) as error:
-            raise self.refusal("the line is no JSON") from error
-        if not isinstance(value, dict) or len(value) not in (1, 2) or (len(value) == 2 and "content" not in value):
-            raise self.refusal("the line is none of ours")
-        content = value.pop("content", None)
-        if len(value) != 1:
-            raise self.refusal("the line is none of ours")
-        ((kind, told),) = value.items()
-        if content is not None and kind != "entry":
-            raise self.refusal("the line is none of ours")
-        return kind, told, content
-
-    def parsed(self, model: type[L], value: Any) -> L:
-        try:
-            return model.model_validate(value)
-        except ValidationError as error:
-            raise self.refusal("the line is not well formed") from error
-
-    def decoded(self, text: str) -> bytes:
-        try:
-            return base64.b64decode(text, validate=True)
-        except ValueError as error:
-            raise self.refusal("the line is not well formed") from error

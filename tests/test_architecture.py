@@ -42,8 +42,14 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "memstore.core.closed",
         "memstore.core.statements",
     ),
-    "ports": ("memstore.cursors", "memstore.handoff_ports", "memstore.moments", "memstore.ports", "memstore.quota_ports",
-              "memstore.requests"),
+    "ports": (
+        "memstore.cursors",
+        "memstore.handoff_ports",
+        "memstore.moments",
+        "memstore.ports",
+        "memstore.quota_ports",
+        "memstore.requests",
+    ),
     "signing": ("memstore.signing",),
     # `render` stands here, below `query`: what fits the token budget decides what is disclosed (ADR 0006).
     "verbs": (
@@ -64,6 +70,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "memstore.importing",
         "memstore.insight",
         "memstore.log",
+        "memstore.log_lines",
         "memstore.placing",
         "memstore.query",
         "memstore.quotas",
@@ -78,6 +85,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "memstore.retention",
         "memstore.serving",
         "memstore.sessions",
+        "memstore.surroundings",
         "memstore.verifying",
         "memstore.write",
     ),

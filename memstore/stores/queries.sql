@@ -3,8 +3,8 @@ SELECT id, public_key, size, frontier, checkpoint, clock_floor, copied,
     (SELECT coalesce(max(epoch), 0) FROM restorations) AS epoch
 FROM store WHERE one = 1;
 
--- name: restorations
-SELECT seq, epoch, size, root FROM restorations ORDER BY seq;
+-- name: restored_at
+SELECT coalesce(max(e.logged_at), 0) FROM restorations r JOIN entries e ON e.seq = r.seq;
 
 -- name: put_restoration
 INSERT INTO restorations (seq, epoch, size, root) VALUES (?, ?, ?, ?);

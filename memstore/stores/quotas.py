@@ -33,6 +33,10 @@ class QuotaTables:
         rows = self.conn.execute(QUERIES["dropped_by_age"], asked)
         return [(row["id"], row["kind"], row["bytes"]) for row in rows]
 
+    def restored_at(self) -> int:
+        """When the store was restored last, in microseconds since 1970 UTC; 0 for one that never was."""
+        return int(self.conn.execute(QUERIES["restored_at"]).fetchone()[0])
+
     def lapse_leases(self) -> None:
         """Let all leases run out: whoever held one may have gone on where this store does not know of."""
         self.conn.execute(QUERIES["lapse_leases"])
