@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -64,7 +64,10 @@ def test_a_process_that_runs_on_over_a_restored_store_neither_reads_nor_writes(f
     # Its open connections have the old file; those that it opens anew have the restored one.
     with running._store._lock:
         running._store._idle.clear()
-    for act in (lambda: running.write("question", "after"), lambda: running.search(""), lambda: running.get(["m-x"])):
+    acts: list[Callable[[], object]] = [
+        lambda: running.write("question", "after"), lambda: running.search(""), lambda: running.get(["m-x"])
+    ]  # fmt: skip
+    for act in acts:
         with pytest.raises(Conflict) as refused:
             act()
         assert refused.value.code == "restored"

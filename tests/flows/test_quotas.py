@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -74,7 +75,7 @@ def test_a_quota_for_every_agent_holds_for_those_without_their_own_and_not_for_p
     quota(fleet, "ben", records_per_day=2)
     for member in (ada, lead):
         member.write("question", f"first of {member.name}")
-        refused(lambda member=member: member.write("question", "second"))
+        refused(partial(member.write, "question", "second"))
     for n in range(2):
         ben.write("question", f"ben {n}")
     refused(lambda: ben.write("question", "ben 3"))
