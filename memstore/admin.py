@@ -267,14 +267,16 @@ def set_quota(
 def list_quotas(house: House) -> list[dict[str, Any]]:
     """All quotas, with what each principal has stored in the last 24 hours."""
     with house.store.read() as unit:
-        start = unit.log.size_at(unit.now - DAY)
+        since = unit.now - DAY
         found = []
         for quota in unit.quotas.quotas():
-            used = {}
+            used: dict[str, int] = {}
             if quota.principal != EVERY_AGENT:
-                records, stored = unit.quotas.stored_since(quota.principal, start)
-                running = unit.quotas.sessions_running(quota.principal)
-                used = {"records": records, "bytes": stored, "sessions": running}
+                used = {
+                    "records": unit.quotas.records_since(quota.principal, since),
+                    "bytes": unit.quotas.bytes_since(quota.principal, since),
+                    "sessions": unit.quotas.sessions_running(quota.principal),
+                }
             found.append({**asdict(quota), "used": used})
         return found
 

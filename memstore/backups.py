@@ -221,7 +221,7 @@ def _begin_epoch(house: House) -> int:
         author = Author(signer, launch_at(OPERATOR_LAUNCH, epoch))
         fields = {"epoch": epoch, "size": head.size, "root": head.frontier.root().hex()}
         append(unit, house.key, author, Restored, fields)
-        unit.quotas.lapse_leases()
+        unit.restorations.lapse_leases()
     return epoch
 
 

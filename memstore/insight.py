@@ -71,6 +71,7 @@ def stats(store: Store, *, plans: bool = False) -> dict[str, Any]:
     return {
         "store_id": head.store,
         "entries": head.size,
+        "epoch": head.epoch,
         "records": {"total": total, **{f"by_{name}": dict(sorted(found.items())) for name, found in by.items()}},
         "erased": rows["erased"],
         "quarantined_share": round(quarantined / total, 4) if total else 0.0,

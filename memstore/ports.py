@@ -23,7 +23,7 @@ from memstore.core.state import GrantState, RecordState, SessionState, View
 from memstore.core.statements import Stance
 from memstore.core.trust import Standing, Web
 from memstore.handoff_ports import Handoffs, Receipts
-from memstore.quota_ports import Quotas
+from memstore.quota_ports import Quotas, Restorations
 
 if TYPE_CHECKING:
     import numpy as np
@@ -386,6 +386,8 @@ class Unit(Protocol):
     def counts(self) -> Counts: ...
     @property
     def quotas(self) -> Quotas: ...
+    @property
+    def restorations(self) -> Restorations: ...
     def apply(self, change: Change, content: Content | None) -> None: ...
     def at(self, now: int) -> Unit: ...
     @property

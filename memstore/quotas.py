@@ -36,13 +36,11 @@ def refuse_beyond_quota(unit: Unit, principal: Principal, statement: Statement, 
             raise _exceeded(f"{quota.open_sessions} sessions are open, which is all that this principal may have",
                             "End one with session_end.")  # fmt: skip
         return
-    if not (quota.records_per_day or quota.bytes_per_day):
-        return
-    records, stored = unit.quotas.stored_since(principal.name, unit.log.size_at(unit.now - DAY))
+    since = unit.now - DAY
     wait = "Wait until some of it is a day old, or have the operator raise it: memstore quota set NAME."
-    if quota.records_per_day and records >= quota.records_per_day:
+    if quota.records_per_day and unit.quotas.records_since(principal.name, since) >= quota.records_per_day:
         raise _exceeded(f"This principal may store {quota.records_per_day} records in 24 hours, and has", wait)
-    if quota.bytes_per_day and stored + size > quota.bytes_per_day:
+    if quota.bytes_per_day and unit.quotas.bytes_since(principal.name, since) + size > quota.bytes_per_day:
         raise _exceeded(f"This principal may store {quota.bytes_per_day} bytes in 24 hours; this would be more", wait)
 
 

@@ -25,7 +25,7 @@ def run(
     with house.store.read() as unit:
         before = unit.now - days * DAY
         found = unit.quotas.droppable(before, cited=cited, most=-1)
-        kept = unit.quotas.old(before) - len(found)
+        kept = unit.quotas.count_old(before) - len(found)
     told: dict[str, Any] = {"days": days, "kept_for_citations": kept}
     if dry_run:
         size = sum(size for _, _, size in found)

@@ -95,7 +95,7 @@ def backup_check(folder: Path, unit: Unit, now: int) -> Check:
     first = unit.log.entry(0)
     begun = first.entry.logged_at if first else now
     last = _last_backup(folder)
-    restored = unit.quotas.restored_at()
+    restored = unit.restorations.restored_at()
     age = max(0, now - max(begun, last, restored)) // DAY
     told = f"The last backup is {age} days old." if last else "No backup was ever made here."
     if age * DAY >= OLDEST_BACKUP:

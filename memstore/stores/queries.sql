@@ -18,9 +18,12 @@ ON CONFLICT (principal) DO UPDATE SET records_per_day = excluded.records_per_day
 SELECT principal, records_per_day, bytes_per_day, open_sessions FROM quotas
 WHERE :principal = '' OR principal = :principal ORDER BY principal;
 
--- name: stored_since
-SELECT count(*) AS records, coalesce(sum(length(c.content)), 0) AS bytes
-FROM records r LEFT JOIN contents c ON c.seq = r.seq WHERE r.seq >= :start AND r.author = :principal;
+-- name: records_since
+SELECT count(*) FROM records INDEXED BY records_author WHERE author = :principal AND logged_at > :since;
+
+-- name: bytes_since
+SELECT coalesce(sum(length(c.content)), 0) FROM records r INDEXED BY records_author CROSS JOIN contents c ON c.seq = r.seq
+WHERE r.author = :principal AND r.logged_at > :since;
 
 -- name: sessions_running
 SELECT count(*) FROM leases l JOIN sessions s ON s.id = l.session
@@ -44,7 +47,7 @@ WHERE r.erased = 0 AND ((r.kind = 'tool_result' AND r.expires_at <= :before)
         AND h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted')))
 ORDER BY r.seq LIMIT :most;
 
--- name: kept_for_citations
+-- name: old_enough
 SELECT count(*) FROM records r WHERE r.erased = 0 AND ((r.kind = 'tool_result' AND r.expires_at <= :before)
     OR (r.kind = 'external' AND r.logged_at <= :before));
 

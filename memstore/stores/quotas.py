@@ -18,10 +18,16 @@ class QuotaTables:
     def quotas(self, principal: str = "") -> list[Quota]:
         return [Quota(*row) for row in self.conn.execute(QUERIES["quotas"], {"principal": principal})]
 
-    def stored_since(self, principal: str, start: int) -> tuple[int, int]:
-        """Records of a principal from log position `start` on, and the bytes of what of them is not erased."""
-        row = self.conn.execute(QUERIES["stored_since"], {"principal": principal, "start": start}).fetchone()
-        return row["records"], row["bytes"]
+    def records_since(self, principal: str, since: int) -> int:
+        """How many records of a principal were logged after a time, in microseconds since 1970 UTC."""
+        return self._since("records_since", principal, since)
+
+    def bytes_since(self, principal: str, since: int) -> int:
+        """The bytes of what of these records is not erased."""
+        return self._since("bytes_since", principal, since)
+
+    def _since(self, query: str, principal: str, since: int) -> int:
+        return int(self.conn.execute(QUERIES[query], {"principal": principal, "since": since}).fetchone()[0])
 
     def sessions_running(self, principal: str) -> int:
         asked = {"principal": principal, "now": self.now}
@@ -33,6 +39,17 @@ class QuotaTables:
         rows = self.conn.execute(QUERIES["dropped_by_age"], asked)
         return [(row["id"], row["kind"], row["bytes"]) for row in rows]
 
+    def count_old(self, before: int) -> int:
+        """How many records are old enough to go, cited or not."""
+        return int(self.conn.execute(QUERIES["old_enough"], {"before": before}).fetchone()[0])
+
+
+class RestorationTables:
+    """Restorations, inside one transaction."""
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self.conn = conn
+
     def restored_at(self) -> int:
         """When the store was restored last, in microseconds since 1970 UTC; 0 for one that never was."""
         return int(self.conn.execute(QUERIES["restored_at"]).fetchone()[0])
@@ -41,7 +58,3 @@ class QuotaTables:
         """Let all leases run out: whoever held one may have gone on where this store does not know of."""
         self.conn.execute(QUERIES["lapse_leases"])
         self.conn.execute(QUERIES["lapse_handoff_leases"])
-
-    def old(self, before: int) -> int:
-        """How many records are old enough to go, cited or not."""
-        return int(self.conn.execute(QUERIES["kept_for_citations"], {"before": before}).fetchone()[0])

@@ -25,7 +25,7 @@ from memstore.stores.log_tables import ContentTable, LogTables
 from memstore.stores.lookups import Lookups, RecordTables, RegistryTables
 from memstore.stores.memo import Memo
 from memstore.stores.projection import PROJECTED, apply, digest_of_table, forget_projection, hides, merge_words
-from memstore.stores.quotas import QuotaTables
+from memstore.stores.quotas import QuotaTables, RestorationTables
 from memstore.stores.retrieval import RetrievalTables
 from memstore.stores.sql import QUERIES
 from memstore.stores.trust import ReviewTables, TrustTables
@@ -71,6 +71,7 @@ class SqliteUnit:
         self.vectors = VectorTables(conn)
         self.counts = CountTables(conn, now)
         self.quotas = QuotaTables(conn, now)
+        self.restorations = RestorationTables(conn)
 
     def apply(self, change: Change, content: Content | None) -> None:
         apply(self.conn, change, content)

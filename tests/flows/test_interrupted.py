@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MOMENTS = 8
 
 
-def started(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+def started(folder: Path, arguments: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "memstore", *arguments],
         stdin=subprocess.DEVNULL,
@@ -73,33 +73,39 @@ def whole(command: str, target: Path, scratch: Path) -> None:
         assert fleet.sql("SELECT count(*) FROM records") == [(150,)]
 
 
-COMMANDS = {
-    "backup": lambda big, target: (big / "store", "backup", str(target)),
-    "restore": lambda big, target: (target, "restore", str(big / "backup")),
-    "export": lambda big, target: (big / "store", "export", "log", str(target)),
-    "import": lambda big, target: (target, "import", "log", str(big / "log")),
-}
+def call(command: str, big: Path, target: Path) -> tuple[Path, list[str]]:
+    """The store that a command is run on, and its arguments."""
+    calls = {
+        "backup": (big / "store", ["backup", str(target)]),
+        "restore": (target, ["restore", str(big / "backup")]),
+        "export": (big / "store", ["export", "log", str(target)]),
+        "import": (target, ["import", "log", str(big / "log")]),
+    }
+    return calls[command]
+
+
+COMMANDS = ("backup", "restore", "export", "import")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_is_killed_at_any_moment_leaves_all_or_nothing(big, tmp_path, command):
     before = time.monotonic()
-    assert ended(started(*COMMANDS[command](big, tmp_path / "whole"))) == 0
+    assert ended(started(*call(command, big, tmp_path / "whole"))) == 0
     takes = time.monotonic() - before
     chance = random.Random(7)
     done = 0
     for n in range(MOMENTS):
         target = tmp_path / f"target {n}"
         # The first half of the time is the interpreter's.
-        ended(started(*COMMANDS[command](big, target)), after=takes * chance.uniform(0.3, 1.1))
+        ended(started(*call(command, big, target)), after=takes * chance.uniform(0.3, 1.1))
         if target.exists():
             done += 1
             scratch = tmp_path / f"scratch {n}"
             scratch.mkdir()
             whole(command, target, scratch)
             continue
-        assert ended(started(*COMMANDS[command](big, target))) == 0
+        assert ended(started(*call(command, big, target))) == 0
         assert unfinished(target) == []
     assert done < MOMENTS, "nothing was killed while it ran"
 
@@ -118,18 +124,18 @@ def test_an_import_that_is_killed_while_it_goes_on_with_a_copy_leaves_the_copy_a
         root = fleet.audit()["root"]
     before = time.monotonic()
     shutil.copytree(place, tmp_path / "rehearsal")
-    assert ended(started(tmp_path / "rehearsal", "import", "log", str(tmp_path / "more"))) == 0
+    assert ended(started(tmp_path / "rehearsal", ["import", "log", str(tmp_path / "more")])) == 0
     takes = time.monotonic() - before
     chance = random.Random(8)
     for _ in range(MOMENTS):
-        ended(started(place, "import", "log", str(tmp_path / "more")), after=takes * chance.uniform(0.3, 0.95))
+        ended(started(place, ["import", "log", str(tmp_path / "more")]), after=takes * chance.uniform(0.3, 0.95))
         with Fleet(place, Clock(time.time_ns() // 1000)) as copy:
             assert copy.size() in (last + 1, last + 41)
             copy.assert_sound()
             if copy.size() == last + 41:
                 assert copy.audit()["root"] == root
                 return
-    assert ended(started(place, "import", "log", str(tmp_path / "more"))) == 0
+    assert ended(started(place, ["import", "log", str(tmp_path / "more")])) == 0
 
 
 FULL = """
@@ -144,7 +150,7 @@ root(sys.argv[2:])
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("room", [0, 100_000, 1_500_000])
 def test_on_a_full_disk_nothing_half_is_left_and_the_store_goes_on(big, tmp_path, command, room):
-    folder, *arguments = COMMANDS[command](big, tmp_path / "target")
+    folder, arguments = call(command, big, tmp_path / "target")
     done = subprocess.run(
         [sys.executable, "-c", FULL, str(room), *arguments],
         capture_output=True,
@@ -189,7 +195,7 @@ def test_into_a_folder_that_is_closed_nothing_is_written(made, command):
             for path in (home, *home.rglob("*")):
                 os.chown(path, user, user)
         closed.chmod(0o500)
-        folder, *arguments = COMMANDS[command](home, closed / "target")
+        folder, arguments = call(command, home, closed / "target")
         done = subprocess.run(
             [sys.executable, "-c", CLOSED, str(user or ""), *arguments],
             capture_output=True,

@@ -11,3 +11,6 @@ CREATE TABLE quotas (
     bytes_per_day INTEGER NOT NULL,
     open_sessions INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- What one author stored since a time.
+CREATE INDEX records_author ON records (author, logged_at);
