@@ -33,8 +33,10 @@ from memstore import (
     reviewing,
     sessions,
 )
-from memstore.core.policy import TYPED
+from memstore.core.epochs import launch_at
+from memstore.core.policy import TYPED, Principal
 from memstore.core.reviews import acts_by_grant
+from memstore.core.statements import Role
 from memstore.embedding import Drainer, Embedding
 from memstore.errors import Conflict, Denied, InvalidInput
 from memstore.exporting import ExportRequest
@@ -61,7 +63,7 @@ from memstore.requests import (
 )
 from memstore.serving import Caller
 from memstore.signing import Signer, StoreKey
-from memstore.write import Author
+from memstore.write import Author, restored_since
 
 R = TypeVar("R", bound=Request)
 Verb = Callable[Concatenate["MemStore", R, ...], Answer]
@@ -101,6 +103,17 @@ def _signature(model: type[Request]) -> inspect.Signature:
     return inspect.Signature(own, return_annotation=Answer)
 
 
+def _reader(principal: Principal | None, author: Author, scope: str) -> Caller:
+    """Who reads the copy of a log: a person. What an agent is shown has to be put on record, and here it cannot be."""
+    if principal is None or principal.role is not Role.HUMAN or scope not in principal.scopes:
+        raise Denied(
+            "A copy of a log is read by people alone: nothing can be put on record in it",
+            code="read_only_copy",
+            next_call="Name a person of this store that has the scope, or use the store itself.",
+        )
+    return Caller(author, principal, scope)
+
+
 class MemStore:
     """A store as one principal uses it from one context. Close it, or use it in a `with` block."""
 
@@ -134,6 +147,7 @@ class MemStore:
         self._drainer = Drainer(embedding) if embeds_behind else None
         with store.read() as unit:
             principal = unit.view.principal(signer.name)
+            self._epoch = unit.log.head().epoch
         scopes = principal.scopes if principal else ()
         self.scope = scope or next(iter(scopes), "")
         self._caller()
@@ -162,12 +176,16 @@ class MemStore:
         with self._store.read() as unit:
             principal = unit.view.principal(self._signer.name)
             key = unit.registry.key(self._signer.keyid)
-            size = unit.log.head().size
-            launch = self._launch_of(scope)
+            head = unit.log.head()
+            launch = launch_at(self._launch_of(scope), self._epoch)
             granted = acts_by_grant(launch, self._signer.name, scope, unit.view, unit.now)
+        if head.epoch != self._epoch:
+            raise restored_since()
+        if head.copied:
+            return _reader(principal, Author(self._signer, launch), scope)
         if principal is None or key is None or key.principal != principal.name:
             raise Denied("The caller is not registered in this store", code="unknown_principal")
-        if key.retired is not None or not key.stands_at(size):
+        if key.retired is not None or not key.stands_at(head.size):
             raise Denied(
                 "The caller's key does not stand",
                 code="key_revoked",

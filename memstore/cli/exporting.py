@@ -18,8 +18,8 @@ from typing import IO, Any
 import click
 
 from memstore.cli.display import plain
-from memstore.cli.options import F, agent_option, opened_as, scope_option, store_option
-from memstore.cli.output import as_json, emit, encodable
+from memstore.cli.options import F, agent_option, opened_as, opened_house, scope_option, store_option
+from memstore.cli.output import as_json, emit, encodable, progress
 from memstore.errors import Conflict, InvalidInput
 
 MOST_BUNDLE_BYTES = 64 * 1024 * 1024
@@ -238,3 +238,18 @@ def _key_in(text: str) -> str:
     except (ValueError, RecursionError):
         return raw
     return str(found.get("public_key", "")) if isinstance(found, dict) else raw
+
+
+@export_command.command("log")
+@click.argument("path", metavar="PATH")
+@click.option("--since", metavar="SEQ", type=click.IntRange(-1), default=-1, help="Only what follows this position.")
+@store_option
+def export_log(path: str, since: int) -> None:
+    """Write the log into the file PATH, with contents and disclosures and without a key, for import log elsewhere.
+
+    What was erased or leaked is not in it. --since takes the last_seq of the file before.
+    """
+    from memstore import transfer
+
+    with opened_house() as house, progress("Exporting") as show:
+        emit(transfer.export_log(house, Path(path).absolute(), since=since, progress=show), plain)
