@@ -239,7 +239,7 @@ async def test_a_server_that_is_strict_serves_in_contexts_that_were_given(fleet)
     async with serving(fleet.folder, Settings(require_grant=True), clock=fleet.clock) as web:
         client = web.as_(token(fleet))
         assert (await client.refused("memory_search")).startswith("no_grant")
-        given = fleet.fresh("lead").grant("helper", ttl_seconds=60)["grant"]
+        given = fleet.fresh("lead").grant("helper", scopes=("main",), ttl_seconds=60)["grant"]
         assert (await client.ok("memory_search"))["mark"] == "trusted"
         await client.ok("memory_write", kind="finding", title="Under a grant", body="It stands")
         fleet.clock.advance(seconds=61)
