@@ -12,6 +12,8 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -29,7 +31,9 @@ PATIENCE = 60
 class Serving:
     """A server process over a store, and what it said."""
 
-    def __init__(self, folder, *more, port=0):
+    process: Any
+
+    def __init__(self, folder: Path, *more: str, port: int = 0) -> None:
         command = [sys.executable, "-m", "memstore", "serve", "--store", os.fspath(folder), "--port", str(port), *more]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         line = self.process.stdout.readline()
@@ -39,7 +43,7 @@ class Serving:
         self.url = self.said["url"]
         self.host, self.port = urlsplit(self.url).hostname, urlsplit(self.url).port
 
-    def end(self, how=signal.SIGTERM):
+    def end(self, how: signal.Signals = signal.SIGTERM) -> Any:
         if self.process.poll() is None:
             self.process.send_signal(how)
         out, self.stderr = self.process.communicate(timeout=PATIENCE)
@@ -67,7 +71,9 @@ def shown(live):
     return {**LEGACY, "Authorization": f"Bearer {tokens.make(live.house, 'researcher')['token']}"}
 
 
-def call(server, shown, tool, *, verify=True, **arguments):
+def call(
+    server: Serving, shown: dict[str, str], tool: str, *, verify: ssl.SSLContext | bool = True, **arguments: Any
+) -> Any:
     told = request("tools/call", name=tool, arguments=arguments)
     answer = httpx.post(server.url, json=told, headers=shown, timeout=PATIENCE, verify=verify)
     assert answer.status_code == 200, answer.text
@@ -76,7 +82,7 @@ def call(server, shown, tool, *, verify=True, **arguments):
     return result["structuredContent"]
 
 
-def is_closed(one, *, sending=b"", most=10_000):
+def is_closed(one: socket.socket, *, sending: bytes = b"", most: int = 10_000) -> bool:
     """Whether the other side ends the connection: at once where it is sent more and more, else after a while."""
     try:
         for _ in range(most if sending else 0):
