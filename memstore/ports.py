@@ -24,6 +24,7 @@ from memstore.core.statements import Stance
 from memstore.core.trust import Standing, Web
 from memstore.handoff_ports import Handoffs, Receipts
 from memstore.quota_ports import Quotas, Restorations
+from memstore.token_ports import Tokens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -378,6 +379,8 @@ class Unit(Protocol):
     def handoffs(self) -> Handoffs: ...
     @property
     def receipts(self) -> Receipts: ...
+    @property
+    def tokens(self) -> Tokens: ...
     @property
     def retrieval(self) -> Retrieval: ...
     @property

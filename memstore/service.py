@@ -42,7 +42,7 @@ from memstore.errors import Conflict, Denied, InvalidInput
 from memstore.exporting import ExportRequest
 from memstore.importing import Line
 from memstore.log import Progress, silent
-from memstore.ports import Store, VectorIndex
+from memstore.ports import Store, Unit, VectorIndex
 from memstore.render import Answer
 from memstore.requests import (
     GetRequest,
@@ -67,6 +67,9 @@ from memstore.write import Author, restored_since
 
 R = TypeVar("R", bound=Request)
 Verb = Callable[Concatenate["MemStore", R, ...], Answer]
+
+# The name of the context that a principal acts in, in a scope, as the log says now.
+LaunchOf = Callable[[Unit, str], str]
 
 VERBS: dict[str, type[Request]] = {}
 HANDOFF_LEASE_SECONDS = 900
@@ -126,14 +129,15 @@ class MemStore:
         embedding: Embedding,
         index: VectorIndex,
         scope: str = "",
-        launch_of: Callable[[str], str],
+        launch_of: LaunchOf,
         lockdown: bool = False,
-        embeds_behind: bool = True,
+        drainer: Drainer | None = None,
         lease_seconds: int = HANDOFF_LEASE_SECONDS,
     ) -> None:
         """`launch_of` names the context in a scope; `scope` "" is the principal's first; `lockdown` opens nothing.
 
-        `embeds_behind` has a thread embed what waits while this is open; without it, `embedding.drain` is the caller's.
+        `drainer` embeds what waits, on its thread; without one, `embedding.drain` is the caller's to call. Store, index
+        and drainer are closed with this; who shares them among several does not close those.
         `lease_seconds` is how long a handoff that was accepted is held without a heartbeat.
         """
         self._lockdown = lockdown
@@ -144,7 +148,7 @@ class MemStore:
         self._launch_of = launch_of
         self.embedding = embedding
         self._index = index
-        self._drainer = Drainer(embedding) if embeds_behind else None
+        self._drainer = drainer
         with store.read() as unit:
             principal = unit.view.principal(signer.name)
             self._epoch = unit.log.head().epoch
@@ -171,14 +175,16 @@ class MemStore:
         return self._signer.name
 
     def _caller(self, scope: str = "") -> Caller:
-        """The caller as the log says now: registered, with a key that stands, in a scope of its own (T9, T13)."""
-        scope = scope or self.scope
         with self._store.read() as unit:
-            principal = unit.view.principal(self._signer.name)
-            key = unit.registry.key(self._signer.keyid)
-            head = unit.log.head()
-            launch = launch_at(self._launch_of(scope), self._epoch)
-            granted = acts_by_grant(launch, self._signer.name, scope, unit.view, unit.now)
+            return self._caller_in(unit, scope or self.scope)
+
+    def _caller_in(self, unit: Unit, scope: str) -> Caller:
+        """The caller as the log says now: registered, with a key that stands, in a scope of its own (T9, T13)."""
+        principal = unit.view.principal(self._signer.name)
+        key = unit.registry.key(self._signer.keyid)
+        head = unit.log.head()
+        launch = launch_at(self._launch_of(unit, scope), self._epoch)
+        granted = acts_by_grant(launch, self._signer.name, scope, unit.view, unit.now)
         if head.epoch != self._epoch:
             raise restored_since()
         if head.copied:
@@ -422,6 +428,9 @@ class MemStore:
 
     def _renewed(self) -> Caller:
         """The caller, its session's lease extended where a part of it has run."""
-        caller = self._caller()
-        sessions.renew_current(self._store, caller)
+        with self._store.read() as unit:
+            caller = self._caller_in(unit, self.scope)
+            due = sessions.due(unit, caller)
+        if due:
+            sessions.renew(self._store, due)
         return caller

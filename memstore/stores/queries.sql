@@ -863,3 +863,14 @@ SELECT seq FROM records WHERE retracted = 'leaked';
 
 -- name: forget_leaked
 DELETE FROM contents WHERE seq IN (SELECT seq FROM records WHERE retracted = 'leaked');
+-- name: put_token
+INSERT INTO tokens (id, digest, principal, position, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: token
+SELECT * FROM tokens WHERE digest = ?;
+
+-- name: tokens
+SELECT * FROM tokens ORDER BY created_at, id;
+
+-- name: revoke_token
+UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?;

@@ -28,6 +28,7 @@ from memstore.stores.projection import PROJECTED, apply, digest_of_table, forget
 from memstore.stores.quotas import QuotaTables, RestorationTables
 from memstore.stores.retrieval import RetrievalTables
 from memstore.stores.sql import QUERIES
+from memstore.stores.tokens import TokenTable
 from memstore.stores.trust import ReviewTables, TrustTables
 from memstore.stores.vectors import VectorTables
 
@@ -67,6 +68,7 @@ class SqliteUnit:
         self.reviews = ReviewTables(conn, now)
         self.handoffs = HandoffTables(conn, now)
         self.receipts = ReceiptTables(conn)
+        self.tokens = TokenTable(conn)
         self.retrieval = RetrievalTables(conn, self._memo)
         self.vectors = VectorTables(conn)
         self.counts = CountTables(conn, now)
