@@ -296,7 +296,7 @@ def replay(unit: Unit, *, signatures: _Signatures | None = None, progress: Progr
             yield Problem(entry.seq, "bad_disclosures", "what its context was shown is not what the entry commits to")
         stored = unit.contents.get(entry.seq) if isinstance(statement, Recorded) else None
         content = Content.parse(stored.content) if stored else None
-        carry_out(moment, fold(entry, statement, moment.view), content)
+        carry_out(moment, fold(entry, statement, moment.view), content, act=entry.seq)
         if signatures is not None:
             # After the fold: the first statement registers the key that signs it.
             signatures.check(moment, logged, statement.author)

@@ -21,6 +21,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "memstore.core",
         "memstore.core.boundary",
         "memstore.core.canonical",
+        "memstore.core.causes",
         "memstore.core.contexts",
         "memstore.core.entries",
         "memstore.core.fold",
@@ -41,7 +42,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "memstore.core.closed",
         "memstore.core.statements",
     ),
-    "ports": ("memstore.cursors", "memstore.handoff_ports", "memstore.moments", "memstore.ports", "memstore.requests"),
+    "ports": ("memstore.cursors", "memstore.handoff_ports", "memstore.moments", "memstore.past_ports", "memstore.ports", "memstore.requests"),
     "signing": ("memstore.signing",),
     # `render` stands here, below `query`: what fits the token budget decides what is disclosed (ADR 0006).
     "verbs": (
@@ -50,6 +51,9 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "memstore.answers",
         "memstore.bundles",
         "memstore.candidates",
+        "memstore.causes",
+        "memstore.explaining",
+        "memstore.looking_back",
         "memstore.checking",
         "memstore.contracts",
         "memstore.embedding",
