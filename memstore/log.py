@@ -16,7 +16,7 @@ from memstore.core.contexts import Disclosure
 from memstore.core.entries import Logged, leaf_of
 from memstore.core.fold import fold, judge_entry
 from memstore.core.handoffs import permitted_handoff
-from memstore.core.merkle import consistency_proof, inclusion_proof, root_of, verify_consistency, verify_inclusion
+from memstore.core.merkle import consistency_proof, root_of, verify_consistency
 from memstore.core.notes import Checkpoint, verify_checkpoint
 from memstore.core.policy import Allowed, KeyState, may_author
 from memstore.core.records import Content, content_digest
@@ -32,6 +32,7 @@ from memstore.core.statements import (
 )
 from memstore.errors import IntegrityError, MemStoreError, NotFound
 from memstore.ports import Head, Store, Unit
+from memstore.proving import inclusion
 from memstore.relabel import carry_out
 from memstore.signing import origin_of_store, store_id
 from memstore.verifying import is_signed_by, signing_key
@@ -355,10 +356,7 @@ def prove(store: Store, record: str) -> dict[str, Any]:
         logged = unit.log.entry(state.seq)
         if logged is None:
             raise IntegrityError("The record's entry is missing", code="tampered")
-        proof = inclusion_proof(unit.log.leaves(head.size), state.seq)
-        verify_inclusion(
-            leaf_hash=leaf_of(logged.entry), index=state.seq, size=head.size, proof=proof, root=head.frontier.root()
-        )
+        proof = inclusion(unit, logged)
     return {
         "id": record,
         "entry": logged.entry.as_leaf(),

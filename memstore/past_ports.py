@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from memstore.core.causes import Fact, Link
 from memstore.core.state import RecordState
@@ -39,7 +39,10 @@ class Past(Protocol):
     def story(self, state: RecordState) -> list[Step]: ...
     def named(self, prefix: str, scope: str, most: int) -> list[str]: ...
     def changed(self, scope: str, *, after: int, before: int, since: int, until: int, most: int) -> list[int]: ...
-    def lapsed(self, scope: str, *, task: str, session: str, since: int, until: int, most: int) -> list[tuple[int, str, str]]: ...
+    def seen_by(self, seq: int, before: int, most: int) -> list[dict[str, Any]]: ...
+    def lapsed(
+        self, scope: str, *, task: str, session: str, since: int, until: int, most: int
+    ) -> list[tuple[int, str, str]]: ...
 
 
 class Causes(Protocol):

@@ -26,7 +26,7 @@ from memstore.core.statements import (
     Recorded,
     Role,
 )
-from memstore.errors import Denied, InternalError
+from memstore.errors import Denied, InternalError, InvalidInput, NotFound
 from memstore.ports import Store, Unit
 from memstore.verifying import verified
 from memstore.write import Author
@@ -158,7 +158,7 @@ class Served:
 def look_up(unit: Unit, record: str, scope: str, *, as_of: int | None = None) -> Served | None:
     """The record of this id in this scope, verified; None where there is none, it is erased, or it is another scope's.
 
-    `as_of` is a log size to look back to, at whose time `unit` judges: what acts did to the record later does not count.
+    `as_of` is a log size to look back to, at whose time `unit` judges: what acts did to it later does not count.
     """
     state = unit.view.record(record)
     if state is None or state.scope != scope or state.erased:
@@ -275,6 +275,31 @@ def resolve(unit: Unit, caller: Caller, asked: str) -> str:
     """The id meant: an id, or the caller's own `key:NAME` for a record; "" for a name that it does not have."""
     name = asked.removeprefix("key:")
     return asked if name == asked else unit.records.named(caller.name, caller.scope, name)
+
+
+MOST_CANDIDATES = 8
+_SHORT = re.compile(r"m-[a-z2-7]{1,25}")
+
+
+def named(unit: Unit, caller: Caller, asked: str, before: int) -> RecordState:
+    """The record meant in the caller's scope: by id, by the beginning of one, or by `key:NAME`; `before` a log's size.
+
+    Raises `NotFound` alike for what is unknown and for what is of another scope, and `InvalidInput` with the candidates
+    where a beginning is of several.
+    """
+    name = resolve(unit, caller, asked)
+    if _SHORT.fullmatch(name):
+        found = unit.past.named(name, caller.scope, MOST_CANDIDATES + 1)
+        if len(found) > 1:
+            told = ", ".join(found[:MOST_CANDIDATES]) + (", and more" if len(found) > MOST_CANDIDATES else "")
+            raise InvalidInput(
+                f"Several ids begin like this: {told}", code="ambiguous_id", next_call="Give more of it."
+            )
+        name = found[0] if found else ""
+    state = unit.view.record(name) if name else None
+    if state is None or state.scope != caller.scope or state.seq >= before:
+        raise NotFound("There is no record of this id", code="unknown_id", next_call="memory_search finds records.")
+    return state
 
 
 _SAYABLE = re.compile(ID_PATTERN + r"|^key:[\w.:/-]{1,200}$")

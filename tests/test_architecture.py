@@ -42,7 +42,14 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "memstore.core.closed",
         "memstore.core.statements",
     ),
-    "ports": ("memstore.cursors", "memstore.handoff_ports", "memstore.moments", "memstore.past_ports", "memstore.ports", "memstore.requests"),
+    "ports": (
+        "memstore.cursors",
+        "memstore.handoff_ports",
+        "memstore.moments",
+        "memstore.past_ports",
+        "memstore.ports",
+        "memstore.requests",
+    ),
     "signing": ("memstore.signing",),
     # `render` stands here, below `query`: what fits the token budget decides what is disclosed (ADR 0006).
     "verbs": (
@@ -53,7 +60,9 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "memstore.candidates",
         "memstore.causes",
         "memstore.explaining",
+        "memstore.events",
         "memstore.looking_back",
+        "memstore.proving",
         "memstore.checking",
         "memstore.contracts",
         "memstore.embedding",

@@ -150,15 +150,17 @@ def groups_of(order: Iterable[int], walk: Walk, facts: Mapping[int, Fact]) -> li
     return [Group(*key, count, nearest[key]) for key, count in counted.items()]
 
 
-def overlap(words: str, others: str) -> int:
-    """How much of `words` stands in `others`, in per cent of its runs of four words: a hint, and no more."""
-    mine, theirs = _runs(words), _runs(others)
-    return 100 * len(mine & theirs) // len(mine) if mine else 0
+Runs = frozenset[tuple[str, ...]]
+MOST_WORDS = 1000
 
 
-MOST_WORDS = 4000
-
-
-def _runs(text: str) -> set[tuple[str, ...]]:
+def runs_of(text: str) -> Runs:
+    """The runs of four words of a text, of its beginning if it is long."""
     words = text.casefold().split()[:MOST_WORDS]
-    return {tuple(words[at : at + 4]) for at in range(len(words) - 3)}
+    return frozenset(zip(words, words[1:], words[2:], words[3:], strict=False))
+
+
+def overlap(mine: Runs, others: Runs) -> int:
+    """How much of the shorter of two texts stands in the other, in per cent of its runs: a hint, and no more."""
+    least = min(len(mine), len(others))
+    return 100 * len(mine & others) // least if least else 0

@@ -10,12 +10,15 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from typing import Any
 
 from memstore.core.causes import Fact, Link
+from memstore.core.contexts import Extent
 from memstore.core.labels import Label
 from memstore.core.state import RecordState
 from memstore.core.statements import Kind
 from memstore.past_ports import Span, Step
+from memstore.render import timestamp
 from memstore.stores.sql import QUERIES, member
 
 
@@ -64,6 +67,20 @@ class PastTables:
         """Records that came, that an act changed, or that ran out, between two positions and their times."""
         told = {"scope": scope, "after": after, "before": before, "since": since, "until": until, "most": most}
         return [row[0] for row in self.conn.execute(QUERIES["changed"], told)]
+
+    def seen_by(self, seq: int, before: int, most: int) -> list[dict[str, Any]]:
+        """Who was shown a record, the first one first: {author, times, first, last, detail}."""
+        rows = self.conn.execute(QUERIES["seen_by"], (seq, before, most))
+        return [
+            {
+                "author": row["principal"],
+                "times": row["times"],
+                "first": timestamp(row["first"]),
+                "last": timestamp(row["last"]),
+                "detail": "full" if row["detail"] == Extent.FULL else "concise",
+            }
+            for row in rows
+        ]
 
     def lapsed(
         self, scope: str, *, task: str, session: str, since: int, until: int, most: int

@@ -908,3 +908,8 @@ SELECT j.value ->> 3, r.seq FROM json_each(:spans) j CROSS JOIN records e ON e.s
 CROSS JOIN records r ON r.launch = e.launch AND r.task = e.task
 WHERE r.seq > j.value ->> 1 AND r.seq < j.value ->> 2 AND r.scope = :scope AND r.seq < :before
 ORDER BY r.label, r.seq LIMIT :most;
+
+-- name: seen_by
+SELECT c.principal, count(*) AS times, min(d.at) AS first, max(d.at) AS last, max(d.detail) AS detail
+FROM disclosures d JOIN contexts c ON c.no = d.context WHERE d.record = ? AND d.position <= ?
+GROUP BY c.principal ORDER BY min(d.position), c.principal LIMIT ?;

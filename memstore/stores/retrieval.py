@@ -137,7 +137,8 @@ def _records(wanted: Filter) -> str:
 def _hits_then(label: Label, before: int) -> str:
     """What matches in a tier, and in the others of what has moved since, which comes last: no score is of two tiers."""
     moved = f"+rowid IN (SELECT record FROM former WHERE act >= {before})"
-    parts = [f"SELECT rowid AS seq, bm25({WORDS[label]}, {WEIGHTS}) AS score FROM {WORDS[label]} WHERE {WORDS[label]} MATCH ?"]
+    own = WORDS[label]
+    parts = [f"SELECT rowid AS seq, bm25({own}, {WEIGHTS}) AS score FROM {own} WHERE {own} MATCH ?"]
     parts += [
         f"SELECT rowid, 0.0 FROM {words} WHERE {words} MATCH ? AND {moved}"
         for other, words in WORDS.items()
