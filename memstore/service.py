@@ -16,6 +16,7 @@ from typing import Any, Concatenate, Self, TypeVar
 from memstore import (
     bundles,
     checking,
+    delta,
     gates,
     grants,
     handoffs,
@@ -250,6 +251,10 @@ class MemStore:
     def history(self, request: HistoryRequest) -> Answer:
         """What happened, oldest first: {events[], next_cursor}."""
         return history.history(self._store, self._renewed(), request)
+
+    def delta(self, start: str, end: str) -> Answer:
+        """What came, fell and changed between two positions, times or handoffs: {since, until, events[], count}."""
+        return delta.delta(self._store, self._renewed(), start, end)
 
     @verb(SessionStartRequest)
     def session_start(self, request: SessionStartRequest) -> Answer:

@@ -59,6 +59,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "memstore.bundles",
         "memstore.candidates",
         "memstore.causes",
+        "memstore.delta",
         "memstore.explaining",
         "memstore.events",
         "memstore.looking_back",
