@@ -7,7 +7,7 @@ nothing, and is put on record as shown. Records of other scopes are neither show
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,11 +51,11 @@ class Neighbours:
             self._facts |= self._unit.causes.facts(unknown, before=self._before)
         return {seq: self._facts[seq] for seq in seqs if seq in self._facts}
 
-    def _declared(self, seqs: Collection[int], most: int) -> Iterable[Link]:
+    def _declared(self, seqs: Collection[int], most: int) -> Sequence[Link]:
         ways = {"forward": self._forward, "before": self._before, "most": most}
         return self._unit.causes.declared(seqs, self._scope, **ways)  # type: ignore[arg-type]
 
-    def _shown(self, seqs: Collection[int], most: int) -> Iterable[Link]:
+    def _shown(self, seqs: Collection[int], most: int) -> Sequence[Link]:
         if self._forward:
             spans = self._further(self._unit.causes.readers(seqs, before=self._before))
             return self._unit.causes.written(spans, self._scope, before=self._before, most=most) if spans else ()
@@ -80,7 +80,7 @@ class Neighbours:
             self._walked[launch] = span.low if self._forward else span.high
         return list(found.values())
 
-    def _said(self, seqs: Collection[int], most: int) -> Iterable[Link]:
+    def _said(self, seqs: Collection[int], most: int) -> Sequence[Link]:
         spans: dict[tuple[str, str], Span] = {}
         for fact in self.facts(seqs).values():
             place = fact.launch, fact.task

@@ -199,7 +199,7 @@ def _changing(unit: Unit, then: RecordState, record: dict[str, Any], because: li
 def _story(unit: Unit, caller: Caller, then: RecordState, before: int) -> list[dict[str, Any]]:
     """Each act that concerned it, in order, and what that changed: label, status, whether it has to be revisited."""
     steps = [step for step in unit.past.story(then) if step.act < before]
-    after = [*(step.before for step in steps[1:]), then]
+    after = [*(step.before for step in steps[1:]), then][: len(steps)]
     changed = {step.act: _difference(step.before, now) for step, now in zip(steps, after, strict=True)}
     listed = unit.retrieval.timeline(
         caller.scope, task="", session="", record=then.id, after=-1, before=before, most=MOST_EVENTS

@@ -9,7 +9,7 @@ levels, and says so.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -17,6 +17,7 @@ from memstore.core.labels import Label, Source, Status
 
 MOST_RECORDS = 20_000
 MOST_LEVELS = 1_000
+MOST_LINKS = 4 * MOST_RECORDS  # of one kind, from one level
 
 
 class How(IntEnum):
@@ -69,7 +70,7 @@ class Reached:
 
 
 # From the records of one level to those that lie behind them, by one kind of link; at most so many.
-Expand = Callable[[Collection[int], int], Iterable[Link]]
+Expand = Callable[[Collection[int], int], Sequence[Link]]
 
 
 @dataclass(slots=True)
@@ -90,8 +91,9 @@ class Walk:
             distance += 1
             fresh: list[int] = []
             for how in list(How)[: weakest + 1]:
-                room = most - len(parents)
-                for link in expand[how](frontier, room + 1) if room >= 0 else ():
+                links = expand[how](frontier, MOST_LINKS)
+                self.cut = self.cut or len(links) == MOST_LINKS
+                for link in links:
                     if link.found in parents:
                         continue
                     if len(parents) > most:
