@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulator import Fleet
-from test_trust_property import History, acts, prepared
+from test_trust_property import History, acts
+from test_trust_property import prepared as prepared
 
 from memstore import log
 from memstore.service import MemStore
 
-assert prepared  # a fixture
 SECTIONS = {"trusted": "hits", "attributed": "hits", "quarantined": "entries"}
 Sections = dict[str, set[str]]
 

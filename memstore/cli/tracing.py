@@ -49,7 +49,8 @@ def traced(answer: dict[str, Any]) -> Iterator[str]:
         told = [how, _steps(node["distance"])] + ([f"hint: {hint} % of the words alike"] if hint else [])
         yield f"{number:>3}  {_what(node)}  {click.style(' · '.join(told), dim=True)}"
         yield from _barred(node["title"], 5) if node.get("title") else ()
-        if node.get("told"):
+        # Of one step the line above has said all.
+        if node["distance"] > 1 and node.get("told"):
             yield from (f"     {click.style(line, dim=True)}" for line in _sentences(node["told"]))
     groups = answer.get("groups", [])
     if answer["count"] > len(answer["nodes"]) and groups:
