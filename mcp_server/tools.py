@@ -103,8 +103,8 @@ VERB_TOOLS = (
     Offer(
         "memory_history",
         "history",
-        "What happened, oldest first: in a task, in a session, or to a record (id). Views of a record: why it stands as "
-        "it does; blame: what led to it; impact: what it led to; disclosures: who was shown it (or of_session).",
+        "What happened, oldest first: in a task, in a session, or to a record (id). Views of a record: why (how it "
+        "came to stand so), blame (what led to it), impact (what it led to), disclosures (who saw it; or of_session).",
         reads=True,
     ),
 )

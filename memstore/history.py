@@ -62,7 +62,7 @@ def _listed(
     if request.view == "disclosures":
         events, last = disclosures(unit, caller, request, page, after, back)
     else:
-        events, last = _events(unit, caller, request, page, after, before)
+        events, last = _events(unit, caller, request, page, after, before, back)
     next_cursor = encode_cursor(told, "timeline", [last.to_bytes(5, "big")]) if last is not None else ""
     return {"events": events, "next_cursor": next_cursor}
 
@@ -91,7 +91,7 @@ def _bounds(unit: Unit, request: HistoryRequest, back: Back | None) -> tuple[int
 
 
 def _events(
-    unit: Unit, caller: Caller, request: HistoryRequest, page: Page, after: int, before: int
+    unit: Unit, caller: Caller, request: HistoryRequest, page: Page, after: int, before: int, back: Back | None
 ) -> tuple[list[dict[str, Any]], int | None]:
     record = resolve(unit, caller, request.id)
     if request.id and not record:
@@ -105,8 +105,8 @@ def _events(
         before=before,
         most=request.limit + 1,
     )
-    gaps = _Gaps(unit, caller, request, before) if not record else None
-    back = look_back(unit, request.as_of)
+    last = after if request.cursor else -1
+    gaps = None if record else _Gaps(unit, caller, request, last=last, before=before)
     moment = unit if back is None else unit.at(back.now)
     events: list[dict[str, Any]] = []
     for shown, seq in enumerate(positions):
@@ -117,13 +117,13 @@ def _events(
             # One event a page at least, or a walk would end here.
             event = {name: event[name] for name in ("seq", "event", "id") if name in event}
             served, told = None, Label.TRUSTED
-        if gaps is not None:
-            events += [gap for gap in gaps.up_to(seq) if page.budget.take(gap)]
+        if gaps is not None and "at" in event:
+            events += [gap for gap in gaps.up_to(event) if page.budget.take(gap)]
         if served is not None:
             page.show(served, Extent.CONCISE)
         page.tell(told)
         events.append(event)
-    if gaps is not None and after < before:
+    if gaps is not None:
         events += [gap for gap in gaps.at_the_end() if page.budget.take(gap)]
     return events, None
 
@@ -135,35 +135,47 @@ class _Gaps:
     `memstore log verify` finds.
     """
 
-    def __init__(self, unit: Unit, caller: Caller, request: HistoryRequest, before: int) -> None:
+    def __init__(self, unit: Unit, caller: Caller, request: HistoryRequest, *, last: int, before: int) -> None:
+        """`last` is the position of the event that the page before ended with, -1 on the first page."""
         self._unit = unit
-        self._ask = (caller.scope, request.task, request.of_session)
-        last = unit.log.entry(min(before, unit.log.head().size) - 1)
-        ended = bool(request.until or request.as_of)
-        self._until = last.entry.logged_at if ended and last else unit.now
+        self._ask = {"task": request.task, "session": request.of_session}
+        self._scope = caller.scope
+        end = unit.log.entry(min(before, unit.log.head().size) - 1) if request.until or request.as_of else None
+        self._until = end.entry.logged_at if end else unit.now
+        self._seq = last
         self._at: int | None = None
-        self._seq = -1
+        self._lapsed: list[tuple[int, str, str]] = []
+        if (before_this := unit.log.entry(last)) is not None:
+            self._begin(before_this.entry.logged_at)
 
-    def up_to(self, seq: int) -> list[dict[str, Any]]:
-        """The gaps between the event before and the one at `seq`."""
-        logged = self._unit.log.entry(seq)
-        at = logged.entry.logged_at if logged else 0
-        gaps = self._between(at) if self._at is not None else []
-        if self._at is not None and at - self._at >= SILENCE:
-            gaps.append(self._gap("silence", self._at, seconds=(at - self._at) // 1_000_000))
-        self._at, self._seq = at, seq
+    def _begin(self, at: int) -> None:
+        self._at = at
+        found = self._unit.past.lapsed(self._scope, **self._ask, since=at, until=self._until, most=MOST_GAPS)
+        self._lapsed = found[::-1]
+
+    def up_to(self, event: dict[str, Any]) -> list[dict[str, Any]]:
+        """The gaps between the event before and this one."""
+        when = parse_moment(event["at"], "at")
+        at = when.micros if isinstance(when, Instant) else 0
+        gaps: list[dict[str, Any]] = []
+        if self._at is None:
+            self._begin(at)
+        else:
+            gaps = self._ran_out(at)
+            if at - self._at >= SILENCE:
+                gaps.append(self._gap("silence", self._at, seconds=(at - self._at) // 1_000_000))
+        self._at, self._seq = at, event["seq"]
         return gaps
 
     def at_the_end(self) -> list[dict[str, Any]]:
-        return self._between(self._until) if self._at is not None else []
+        return self._ran_out(self._until)
 
-    def _between(self, at: int) -> list[dict[str, Any]]:
-        scope, task, session = self._ask
-        since = self._at or 0
-        if since >= at:
-            return []
-        found = self._unit.past.lapsed(scope, task=task, session=session, since=since, until=at, most=MOST_GAPS)
-        return [self._gap("lease_lapsed", when, id=one, author=whose) for when, one, whose in found]
+    def _ran_out(self, at: int) -> list[dict[str, Any]]:
+        gaps = []
+        while self._lapsed and self._lapsed[-1][0] <= at:
+            when, one, whose = self._lapsed.pop()
+            gaps.append(self._gap("lease_lapsed", when, id=one, author=whose))
+        return gaps
 
     def _gap(self, reason: str, at: int, **more: Any) -> dict[str, Any]:
         return {"seq": self._seq, "at": timestamp(at), "event": "gap", "reason": reason, **more}

@@ -895,18 +895,18 @@ WHERE d.position <= :before AND p.role IN ('worker', 'lead', 'tool') GROUP BY d.
 -- name: written_in_spans
 SELECT j.value ->> 3, r.seq FROM json_each(:spans) j
 CROSS JOIN records r ON r.launch = j.value ->> 0 AND r.shown >= j.value ->> 1 AND r.shown < j.value ->> 2
-WHERE r.scope = :scope AND r.seq < :before ORDER BY r.label, r.seq LIMIT :most;
+WHERE +r.scope = :scope AND r.seq < :before ORDER BY r.label, r.seq LIMIT :most;
 
 -- name: said_before
 SELECT j.value ->> 3, r.seq FROM json_each(:spans) j CROSS JOIN records e ON e.seq = j.value ->> 3
-CROSS JOIN records r ON r.launch = e.launch AND r.task = e.task
-WHERE r.seq >= j.value ->> 1 AND r.seq < j.value ->> 2 AND r.scope = :scope AND r.seq < :before
+CROSS JOIN records r ON r.launch = e.launch AND +r.task = e.task
+WHERE r.seq >= j.value ->> 1 AND r.seq < j.value ->> 2 AND +r.scope = :scope AND r.seq < :before
 ORDER BY r.label, r.seq DESC LIMIT :most;
 
 -- name: said_later
 SELECT j.value ->> 3, r.seq FROM json_each(:spans) j CROSS JOIN records e ON e.seq = j.value ->> 3
-CROSS JOIN records r ON r.launch = e.launch AND r.task = e.task
-WHERE r.seq > j.value ->> 1 AND r.seq < j.value ->> 2 AND r.scope = :scope AND r.seq < :before
+CROSS JOIN records r ON r.launch = e.launch AND +r.task = e.task
+WHERE r.seq > j.value ->> 1 AND r.seq < j.value ->> 2 AND +r.scope = :scope AND r.seq < :before
 ORDER BY r.label, r.seq LIMIT :most;
 
 -- name: seen_by

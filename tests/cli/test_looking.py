@@ -1,12 +1,13 @@
 """`why`, `blame`, `impact` and `history --delta` at the command line: JSON, lines for people, short ids, bad input."""
 
 import re
+from typing import Any
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 HOSTILE = "calm\x1b[2J\nCHAINS"
 
 
-def chain(cli):
+def chain(cli: Any) -> tuple[str, str]:
     """A finding and a decision that names it: their ids."""
     said = cli("write", "--agent", "worker", "--kind", "finding", "--title", HOSTILE, "--body", "b").answer["id"]
     decided = cli(
