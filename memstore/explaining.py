@@ -14,7 +14,7 @@ from typing import Any
 from memstore.answers import Page
 from memstore.core.contexts import Extent
 from memstore.core.entries import Logged
-from memstore.core.labels import RAISED_BY, CauseCode, Label, SignatureState, Status
+from memstore.core.labels import RAISED_BY, CauseCode, Label, Status
 from memstore.core.state import RecordState
 from memstore.errors import InternalError, InvalidInput
 from memstore.events import event_at
@@ -25,6 +25,7 @@ from memstore.render import timestamp
 from memstore.requests import HistoryRequest
 from memstore.reviewing import needs
 from memstore.serving import Caller, Served, look_up, named, readable
+from memstore.verifying import signature_state
 
 MOST_READERS = 20
 MOST_EVENTS = 200
@@ -105,9 +106,7 @@ def _record(
     unit: Unit, then: RecordState, served: Served | None, logged: Logged, because: list[dict[str, str]]
 ) -> dict[str, Any]:
     author = unit.view.principal(then.author)
-    signature = served.signature if served else logged.entry.signature
-    if signature is SignatureState.VALID and logged.entry.signature is SignatureState.ATTESTED:
-        signature = SignatureState.ATTESTED
+    signature = served.signature if served else signature_state(unit, logged, then.author)
     return {
         "id": then.id,
         "seq": then.seq,
@@ -151,7 +150,7 @@ def _looked(record: dict[str, Any], logged: Logged) -> Iterator[str]:
         case "valid":
             yield f"Its signature is valid, by the key {logged.entry.keyid[:12]}… of {record['author']}."
         case "attested":
-            yield f"The server signed it for {record['author']}, which has no key here."
+            yield f"The store signed it for {record['author']}, which has no key here."
         case state:
             yield f"Its signature or its content does not verify: {state.replace('_', ' ')}."
 
