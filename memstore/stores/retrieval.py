@@ -78,8 +78,14 @@ _STOOD = (
     " UNION ALL SELECT {then} FROM former f JOIN records n ON n.seq = f.record WHERE f.act >= {before}"
     " AND f.act = (SELECT min(g.act) FROM former g WHERE g.record = f.record AND g.act >= {before}))"
 )
+# The same for records that are come to by their position, one at a time.
+_STOOD_AT = (
+    "records r ON r.seq = {seq} LEFT JOIN former f ON f.record = r.seq"
+    " AND f.act = (SELECT min(g.act) FROM former g WHERE g.record = r.seq AND g.act >= {before})"
+)
 _LASTING = ("seq", "id", "kind", "author", "scope", "task", "session", "logged_at", "expires_at", "erased")
 _CHANGING = ("label", "superseded_by", "revoked", "suspect", "retracted")
+_CHANGED = re.compile(rf"\br\.({'|'.join(_CHANGING)})\b")
 # What may have fallen, or may fall by itself: all others stand. As the partial index `records_odd` has it.
 _ODD = (
     "(r.revoked = 1 OR r.suspect = 1 OR r.retracted <> '' OR r.superseded_by IS NOT NULL OR r.expires_at IS NOT NULL"
@@ -132,6 +138,18 @@ def _records(wanted: Filter) -> str:
     columns = ", ".join(f"n.{name}" for name in (*_LASTING, *_CHANGING))
     then = ", ".join([*(f"n.{name}" for name in _LASTING), *(f"f.{name}" for name in _CHANGING)])
     return _STOOD.format(columns=columns, then=then, before=int(wanted.before))
+
+
+def _at(wanted: Filter, seq: str) -> str:
+    """The record at a position that another table gives, to be joined; see `_then`."""
+    if wanted.before is None:
+        return f"records r ON r.seq = {seq}"
+    return _STOOD_AT.format(seq=seq, before=int(wanted.before))
+
+
+def _then(wanted: Filter, sql: str) -> str:
+    """Conditions on a record that was joined by `_at`, of how it stood at the moment looked back to."""
+    return sql if wanted.before is None else _CHANGED.sub(r"iif(f.act IS NULL, r.\1, f.\1)", sql)
 
 
 def _hits_then(label: Label, before: int) -> str:
@@ -273,8 +291,8 @@ class RetrievalTables:
         if wanted.before is not None:
             hits, tables = _hits_then(label, wanted.before), len(WORDS)
             found = (
-                f"SELECT r.seq, r.id, {fallen} AS fallen, h.score FROM ({hits}) h CROSS JOIN {_records(wanted)} r"
-                f" ON r.seq = h.seq WHERE {' AND '.join(where.conditions)}"
+                f"SELECT r.seq, r.id, {_then(wanted, fallen)} AS fallen, h.score FROM ({hits}) h"
+                f" CROSS JOIN {_at(wanted, 'h.seq')} WHERE {_then(wanted, ' AND '.join(where.conditions))}"
             )
         sql = (
             f"WITH found AS MATERIALIZED ({found})"
@@ -308,9 +326,8 @@ class RetrievalTables:
         where = _conditions(wanted, label)
         fallen, values = _fallen(wanted, share)
         sql = (
-            f"SELECT r.seq, r.id, {fallen} AS fallen FROM json_each(?) j CROSS JOIN {_records(wanted)} r"
-            " ON r.seq = j.value"
-            f" WHERE {' AND '.join(where.conditions)}"
+            f"SELECT r.seq, r.id, {_then(wanted, fallen)} AS fallen FROM json_each(?) j"
+            f" CROSS JOIN {_at(wanted, 'j.value')} WHERE {_then(wanted, ' AND '.join(where.conditions))}"
         )
         return self.conn.execute(sql, (*values, json.dumps(list(records)), *where.values)).fetchall()
 
