@@ -19,7 +19,7 @@ from memstore.looking_back import Back
 from memstore.ports import Disclosed, Unit
 from memstore.render import timestamp
 from memstore.requests import HistoryRequest
-from memstore.serving import Caller, resolve
+from memstore.serving import Caller, whole_id
 
 MOST_LISTED = 1_000_000
 
@@ -47,7 +47,7 @@ def disclosures(
 def _withheld_and_shown(unit: Unit, caller: Caller, request: HistoryRequest, back: Back | None) -> list[Candidate]:
     """What the view is made of, in order, each yet to be looked at: what is not withheld comes to nothing."""
     if request.id:
-        record = unit.view.record(resolve(unit, caller, request.id))
+        record = unit.view.record(whole_id(unit, caller, request.id))
         if record is None or record.scope != caller.scope:
             return []
         return [partial(_event, one) for one in unit.reviews.readers(record.seq) if _was_by_then(one, back)]

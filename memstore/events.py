@@ -11,6 +11,7 @@ from memstore.core.entries import Logged
 from memstore.core.labels import Label, SignatureState
 from memstore.core.offers import HandoffAnswered, HandoffDecided, HandoffOffered, HandoffReceived
 from memstore.core.statements import (
+    KeyChanged,
     Recorded,
     Retracted,
     Reviewed,
@@ -62,6 +63,8 @@ def _act(event: dict[str, Any], statement: Statement, digest: bytes) -> dict[str
         case HandoffOffered():
             told = {"id": short_id("h-", digest), "type": str(statement.type), "to": statement.receiver}
             return {**event, "event": "handoff_offered", **told, "hop": statement.hop}
+        case KeyChanged():
+            return {**event, "event": f"key_{statement.action}"}
         case HandoffReceived():
             return {**event, "event": "handoff_received", "id": statement.handoff, "problems": statement.problems}
         case HandoffAnswered():

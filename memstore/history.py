@@ -23,7 +23,7 @@ from memstore.moments import Instant, Position, parse_moment
 from memstore.ports import Store, Unit
 from memstore.render import Answer, Budget, timestamp
 from memstore.requests import HistoryRequest
-from memstore.serving import Caller, disclosed, mark_label, resolve
+from memstore.serving import Caller, disclosed, mark_label, whole_id
 
 END_OF_LOG = 2**62
 SILENCE = 3600 * 1_000_000  # microseconds without an event of the kind asked for that are a gap
@@ -93,7 +93,7 @@ def _bounds(unit: Unit, request: HistoryRequest, back: Back | None) -> tuple[int
 def _events(
     unit: Unit, caller: Caller, request: HistoryRequest, page: Page, after: int, before: int, back: Back | None
 ) -> tuple[list[dict[str, Any]], int | None]:
-    record = resolve(unit, caller, request.id)
+    record = whole_id(unit, caller, request.id)
     if request.id and not record:
         return [], None
     positions = unit.retrieval.timeline(

@@ -284,8 +284,19 @@ _SHORT = re.compile(r"m-[a-z2-7]{1,25}")
 def named(unit: Unit, caller: Caller, asked: str, before: int) -> RecordState:
     """The record meant in the caller's scope: by id, by the beginning of one, or by `key:NAME`; `before` a log's size.
 
-    Raises `NotFound` alike for what is unknown and for what is of another scope, and `InvalidInput` with the candidates
-    where a beginning is of several.
+    Raises `NotFound` alike for what is unknown and for what is of another scope.
+    """
+    name = whole_id(unit, caller, asked)
+    state = unit.view.record(name) if name else None
+    if state is None or state.scope != caller.scope or state.seq >= before:
+        raise NotFound("There is no record of this id", code="unknown_id", next_call="memory_search finds records.")
+    return state
+
+
+def whole_id(unit: Unit, caller: Caller, asked: str) -> str:
+    """The id that begins like this in the caller's scope, or what `resolve` makes of it; "" for none.
+
+    Raises `InvalidInput` with the candidates where a beginning is of several.
     """
     name = resolve(unit, caller, asked)
     if _SHORT.fullmatch(name):
@@ -296,10 +307,7 @@ def named(unit: Unit, caller: Caller, asked: str, before: int) -> RecordState:
                 f"Several ids begin like this: {told}", code="ambiguous_id", next_call="Give more of it."
             )
         name = found[0] if found else ""
-    state = unit.view.record(name) if name else None
-    if state is None or state.scope != caller.scope or state.seq >= before:
-        raise NotFound("There is no record of this id", code="unknown_id", next_call="memory_search finds records.")
-    return state
+    return name
 
 
 _SAYABLE = re.compile(ID_PATTERN + r"|^key:[\w.:/-]{1,200}$")

@@ -14,7 +14,6 @@ import click
 
 from memstore.cli.display import _barred, _ended, _heading, _label, _line
 
-SHORT = 12
 _ID = re.compile(r"\b([mhsg]-[a-z2-7]{10})[a-z2-7]{16}\b")
 MOST_LINES = 60
 HOWS = {"declared": "named", "shown": "shown", "said": "same context"}

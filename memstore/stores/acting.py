@@ -15,5 +15,5 @@ class Acting:
         self.seq = -1
 
     def keep(self, conn: sqlite3.Connection, query: str, named: dict[str, Any]) -> None:
-        """Keep the records that `query` names as they stand; how they stood before the act, if it did so already."""
-        conn.execute(QUERIES[query], {**named, "act": self.seq})
+        """Keep the records that `query` names as they stand; what the act has kept before stays as it is."""
+        conn.execute(QUERIES[query], {"act": self.seq, **named})

@@ -80,7 +80,7 @@ def apply(conn: sqlite3.Connection, change: Change, content: Content | None, act
         case PutRecord():
             _put_record(conn, change, content)
         case Supersede(record, by):
-            acting.keep(conn, "keep_superseded", {"record": record, "by": by})
+            acting.keep(conn, "keep_superseded", {"record": record, "act": by})
             conn.execute(QUERIES["supersede"], (by, record))
             old = conn.execute(QUERIES["record"], (record,)).fetchone()
             _revisit(conn, old["seq"] if old else -1, acting)
@@ -88,7 +88,7 @@ def apply(conn: sqlite3.Connection, change: Change, content: Content | None, act
             acting.keep(conn, "keep_named", {"record": record})
             conn.execute(QUERIES["needs_revisit"], (record,))
         case Answer(question, by):
-            acting.keep(conn, "keep_named", {"record": question})
+            acting.keep(conn, "keep_named", {"record": question, "act": by})
             conn.execute(QUERIES["answer"], (by, question))
         case PutReview() as r:
             told = (r.seq, r.record, r.author, r.launch, r.stance, r.carry, r.shown, r.label)

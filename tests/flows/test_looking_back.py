@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from simulator import Fleet, ids, taken
 
+from memstore import log
 from memstore.errors import InvalidInput, NotFound
 from memstore.service import MemStore
 
@@ -31,6 +32,17 @@ def test_what_was_retracted_since_stands_where_it_stood_without_a_word(fleet: Fl
     assert "sesame" not in json.dumps(dict(reader.history(id=said["id"], as_of=str(said["seq"]))))
     seen = fleet.fresh("lead").history(id=said["id"], view="disclosures")["events"]
     assert [event for event in seen if event["author"] == "ben"] == []
+
+
+def test_how_a_record_stood_is_audited_and_mended_by_a_rebuild(fleet: Fleet):
+    ada, person = fleet.fresh("ada"), fleet.fresh("person")
+    said = ada.write("finding", "Open sesame", "the sesame words")
+    person.retract(said["id"], "wrong")
+    fleet.assert_sound()
+    fleet.sql("UPDATE former SET label = 3")
+    assert fleet.found() == {"bad_projection"}
+    assert log.rebuild(fleet.house.store)["ok"]
+    fleet.assert_sound()
 
 
 def test_what_leaked_since_shows_at_no_moment(fleet: Fleet):
