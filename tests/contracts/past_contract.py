@@ -26,15 +26,15 @@ class PastContract:
         with store.write() as unit:
             put(unit, 1)
             put(unit, 2)
-            put(unit, 3)
-            for act, change in ((4, NeedsRevisit(record_id(1))), (6, Supersede(record_id(1), 3))):
+            put(unit, 6)
+            for act, change in ((4, NeedsRevisit(record_id(1))), (6, Supersede(record_id(1), 6))):
                 unit.act(act)
                 unit.apply(change, None)
             now = found(unit, 1)
             stood = {before: unit.past.standing(now, before) for before in (2, 5, 6, 7)}
-            assert (now.needs_revisit, now.superseded_by) == (True, 3)
+            assert (now.needs_revisit, now.superseded_by) == (True, 6)
             assert {n: (s.needs_revisit, s.superseded_by) for n, s in stood.items()} == {
-                2: (False, None), 5: (True, None), 6: (True, None), 7: (True, 3),
+                2: (False, None), 5: (True, None), 6: (True, None), 7: (True, 6),
             }  # fmt: skip
             assert [(step.act, step.before.needs_revisit) for step in unit.past.story(now)] == [(4, False), (6, True)]
             assert unit.past.standing(found(unit, 2), 2) == found(unit, 2)
@@ -88,11 +88,14 @@ class PastContract:
         with store.write() as unit:
             put_session(unit, "s", 0, until=NOW + SECOND)
             put_session(unit, "t", 1, until=FAR)
-            asked = {"task": "", "session": "", "most": 9}
-            assert unit.past.lapsed("main", **asked, since=NOW, until=NOW + SECOND) == [(NOW + SECOND, "s", "ada")]
-            assert unit.past.lapsed("main", **asked, since=NOW + SECOND, until=NOW + 2 * SECOND) == []
+
+            def lapsed(since: int, until: int) -> list[tuple[int, str, str]]:
+                return unit.past.lapsed("main", task="", session="", since=since, until=until, most=9)
+
+            assert lapsed(NOW, NOW + SECOND) == [(NOW + SECOND, "s", "ada")]
+            assert lapsed(NOW + SECOND, NOW + 2 * SECOND) == []
             unit.apply(EndSession("s", 2, NOW, "completed"), None)
-            assert unit.past.lapsed("main", **asked, since=NOW, until=NOW + SECOND) == []
+            assert lapsed(NOW, NOW + SECOND) == []
 
 
 class CausesContract:
