@@ -236,6 +236,8 @@ def disclose(store: Store, caller: Caller, shown: Sequence[Shown]) -> Mark | Non
     None means: what was looked up no longer stands as it did (erased, relabelled, superseded); look again.
     """
     with store.read() as unit:
+        if unit.log.head().copied:
+            return Mark()  # read by people alone, who have no mark, and of whom a copy keeps no record
         told = [_disclosure(unit, item) for item in shown]
         fresh = unit.disclosures.unseen(caller.launch, told) if told else []
         context = unit.view.context(caller.launch)

@@ -104,7 +104,6 @@ def _answered(agent: str, scope: str, ask: Callable[[Any], dict[str, Any]], line
     from memstore.admin import DEFAULT_SCOPE, OPERATOR_LAUNCH
     from memstore.core.statements import OPERATOR_NAME
     from memstore.serving import Caller
-    from memstore.write import Author
 
     with opened_house() as house:
         with house.store.read() as unit:
@@ -113,5 +112,5 @@ def _answered(agent: str, scope: str, ask: Callable[[Any], dict[str, Any]], line
             raise NotFound("This store has no operator", code="unknown_principal", next_call="Run log verify.")
         scope = scope or DEFAULT_SCOPE
         # A launch has one scope; the operator's may look at each.
-        author = Author(house.operator().signer, f"{OPERATOR_LAUNCH}/{scope}")
+        author = house.author(OPERATOR_NAME, f"{OPERATOR_LAUNCH}/{scope}")
         emit(ask(_Operator(house, Caller(author, operator, scope))), lines)

@@ -179,7 +179,6 @@ def list_sessions(scope: str) -> None:
 def reset(name: str, scope: str, agent: str) -> None:
     """Give NAME a fresh context for its calls from the command line: its mark begins anew."""
     from memstore import admin
-    from memstore.write import Author
 
     with opened_house() as house:
         if not scope:
@@ -190,5 +189,5 @@ def reset(name: str, scope: str, agent: str) -> None:
         if agent:
             with house.store.read() as unit:
                 epoch = unit.registry.epoch(agent, scope)
-            giver = Author(house.signer(agent), f"cli/{agent}/{scope}/{epoch}")
+            giver = house.author(agent, f"cli/{agent}/{scope}/{epoch}")
         emit(admin.reset_context(house, name, scope, giver=giver))
