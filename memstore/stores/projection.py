@@ -82,10 +82,7 @@ def apply(conn: sqlite3.Connection, change: Change, content: Content | None, act
         case PutRecord():
             _put_record(conn, change, content)
         case Supersede(record, by):
-            acting.keep(conn, "keep_superseded", {"record": record, "act": by})
-            conn.execute(QUERIES["supersede"], (by, record))
-            old = conn.execute(QUERIES["record"], (record,)).fetchone()
-            _revisit(conn, old["seq"] if old else -1, acting)
+            _supersede(conn, record, by, acting)
         case NeedsRevisit(record):
             acting.keep(conn, "keep_named", {"record": record})
             conn.execute(QUERIES["needs_revisit"], (record,))
@@ -118,6 +115,13 @@ def apply(conn: sqlite3.Connection, change: Change, content: Content | None, act
 
 
 _OF_A_STOLEN_KEY = ("compromise_key", "revoke_records", "void_reviews", "void_retractions", "void_grants")
+
+
+def _supersede(conn: sqlite3.Connection, record: str, by: int, acting: Acting) -> None:
+    acting.keep(conn, "keep_superseded", {"record": record, "act": by})
+    conn.execute(QUERIES["supersede"], (by, record))
+    old = conn.execute(QUERIES["record"], (record,)).fetchone()
+    _revisit(conn, old["seq"] if old else -1, acting)
 
 
 def _put_retraction(conn: sqlite3.Connection, change: PutRetraction, acting: Acting) -> None:
