@@ -18,7 +18,7 @@ from memstore.core.entries import Entry, Logged, leaf_of
 from memstore.core.epochs import may_act_now
 from memstore.core.fold import fold, judge_entry
 from memstore.core.handoffs import permitted_handoff
-from memstore.core.merkle import consistency_proof, inclusion_proof, root_of, verify_consistency, verify_inclusion
+from memstore.core.merkle import consistency_proof, root_of, verify_consistency
 from memstore.core.notes import Checkpoint, verify_checkpoint
 from memstore.core.policy import Allowed, Decision, KeyState, may_author, may_be_signed
 from memstore.core.records import Content, content_digest
@@ -38,6 +38,7 @@ from memstore.core.statements import (
 )
 from memstore.errors import IntegrityError, MemStoreError, NotFound
 from memstore.ports import Head, Store, Unit
+from memstore.proving import inclusion
 from memstore.relabel import carry_out
 from memstore.signing import origin_of_store, store_id
 from memstore.verifying import is_signed_by, signing_key
@@ -331,7 +332,7 @@ def replay(unit: Unit, *, signatures: _Signatures | None = None, progress: Progr
             yield Problem(entry.seq, "bad_disclosures", "what its context was shown is not what the entry commits to")
         stored = unit.contents.get(entry.seq) if isinstance(statement, Recorded) else None
         content = Content.parse(stored.content) if stored else None
-        carry_out(moment, fold(entry, statement, moment.view), content)
+        carry_out(moment, fold(entry, statement, moment.view), content, act=entry.seq)
         if signatures is not None:
             # After the fold: the first statement registers the key that signs it.
             signatures.check(moment, logged, statement.author)
@@ -402,10 +403,7 @@ def prove(store: Store, record: str) -> dict[str, Any]:
         logged = unit.log.entry(state.seq)
         if logged is None:
             raise IntegrityError("The record's entry is missing", code="tampered")
-        proof = inclusion_proof(unit.log.leaves(head.size), state.seq)
-        verify_inclusion(
-            leaf_hash=leaf_of(logged.entry), index=state.seq, size=head.size, proof=proof, root=head.frontier.root()
-        )
+        proof = inclusion(unit, logged)
     return {
         "id": record,
         "entry": logged.entry.as_leaf(),

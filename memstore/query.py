@@ -17,6 +17,7 @@ from memstore.candidates import candidates
 from memstore.core.labels import Label
 from memstore.cursors import MOST_SERVED, Cursor, decode_cursor, encode_cursor, part
 from memstore.embedding import Question
+from memstore.looking_back import look_back
 from memstore.moments import Instant, Position, parse_moment
 from memstore.ports import Filter, Share, Store, Unit, VectorIndex
 from memstore.render import Answer, Budget, Found, tokens
@@ -98,13 +99,8 @@ def _filter(unit: Unit, caller: Caller, request: SearchRequest) -> Filter:
             wanted = replace(wanted, until_seq=seq)
         case Instant(micros):
             wanted = replace(wanted, until_at=micros)
-    match parse_moment(request.as_of, "as_of"):
-        case Position(seq):
-            logged = unit.log.entry(min(seq, unit.log.head().size - 1))
-            wanted = replace(wanted, before=seq + 1, now=logged.entry.logged_at if logged else 0)
-        case Instant(micros):
-            wanted = replace(wanted, before=unit.log.size_at(micros), now=micros)
-    return wanted
+    back = look_back(unit, request.as_of)
+    return replace(wanted, before=back.before, now=back.now) if back else wanted
 
 
 @dataclass(slots=True)

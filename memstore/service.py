@@ -17,6 +17,7 @@ from memstore import (
     attestations,
     bundling,
     checking,
+    delta,
     gates,
     grants,
     handoffs,
@@ -273,6 +274,10 @@ class MemStore:
     def history(self, request: HistoryRequest) -> Answer:
         """What happened, oldest first: {events[], next_cursor}."""
         return history.history(self._store, self._renewed(), request)
+
+    def delta(self, start: str, end: str) -> Answer:
+        """What came, fell and changed between two positions, times or handoffs: {since, until, events[], count}."""
+        return delta.delta(self._store, self._renewed(), start, end)
 
     @verb(SessionStartRequest)
     def session_start(self, request: SessionStartRequest) -> Answer:

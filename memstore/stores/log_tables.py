@@ -101,8 +101,9 @@ class LogTables:
     def entries(self, start: int = 0) -> Iterator[Logged]:
         return map(logged_from, self.conn.execute(QUERIES["entries_from"], (start,)))
 
-    def leaves(self, size: int) -> list[bytes]:
-        leaves = [readable(row[0], b"") for row in self.conn.execute(QUERIES["leaves"], (size,))]
+    def leaves(self, size: int, start: int = 0) -> list[bytes]:
+        """The leaves from position `start` up to a size of the log."""
+        leaves = [readable(row[0], b"") for row in self.conn.execute(QUERIES["leaves"], (start, size))]
         return [leaf if len(leaf) == HASH_BYTES else bytes(HASH_BYTES) for leaf in leaves]
 
     def size_at(self, micros: int) -> int:

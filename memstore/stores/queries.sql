@@ -77,7 +77,7 @@ SELECT * FROM entries WHERE seq = ?;
 SELECT * FROM entries WHERE seq >= ? ORDER BY seq;
 
 -- name: leaves
-SELECT leaf FROM entries WHERE seq < ? ORDER BY seq;
+SELECT leaf FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq;
 
 -- name: chain
 SELECT n, prev FROM chains WHERE author = ? AND launch = ?;
@@ -841,6 +841,130 @@ ORDER BY r.seq DESC LIMIT 1;
 -- name: conditions_of
 SELECT l.record, l.target FROM json_each(?) j CROSS JOIN links l ON l.record = j.value AND l.how = 'conditions'
 ORDER BY l.record, l.target;
+
+-- name: keep
+INSERT OR IGNORE INTO former SELECT r.seq, :act, r.label, r.superseded_by, r.answered_by, r.revoked, r.suspect, r.retracted,
+    r.needs_revisit, r.admitted, r.fell_at, r.because
+FROM records r WHERE r.seq = :seq;
+
+-- name: keep_named
+INSERT OR IGNORE INTO former SELECT r.seq, :act, r.label, r.superseded_by, r.answered_by, r.revoked, r.suspect, r.retracted,
+    r.needs_revisit, r.admitted, r.fell_at, r.because
+FROM records r WHERE r.id = :record;
+
+-- name: keep_unflagged
+INSERT OR IGNORE INTO former SELECT r.seq, :act, r.label, r.superseded_by, r.answered_by, r.revoked, r.suspect, r.retracted,
+    r.needs_revisit, r.admitted, r.fell_at, r.because
+FROM records r WHERE r.seq = :seq AND r.needs_revisit = 0;
+
+-- name: keep_superseded
+INSERT OR IGNORE INTO former SELECT r.seq, :act, r.label, r.superseded_by, r.answered_by, r.revoked, r.suspect, r.retracted,
+    r.needs_revisit, r.admitted, r.fell_at, r.because
+FROM records r WHERE r.id = :record AND r.superseded_by IS NULL;
+
+-- name: keep_supersedes
+INSERT OR IGNORE INTO former SELECT r.seq, :act, r.label, r.superseded_by, r.answered_by, r.revoked, r.suspect, r.retracted,
+    r.needs_revisit, r.admitted, r.fell_at, r.because
+FROM records r WHERE r.id = :record AND r.superseded_by IS NOT :by;
+
+-- name: keep_answers
+INSERT OR IGNORE INTO former SELECT r.seq, :act, r.label, r.superseded_by, r.answered_by, r.revoked, r.suspect, r.retracted,
+    r.needs_revisit, r.admitted, r.fell_at, r.because
+FROM records r WHERE r.id = :record AND r.answered_by IS NOT :by;
+
+-- name: keep_of_a_stolen_key
+INSERT OR IGNORE INTO former SELECT r.seq, :act, r.label, r.superseded_by, r.answered_by, r.revoked, r.suspect, r.retracted,
+    r.needs_revisit, r.admitted, r.fell_at, r.because
+FROM records r WHERE (r.revoked = 0 AND r.seq IN (SELECT seq FROM entries WHERE keyid = :keyid AND seq >= :since))
+    OR (r.retracted <> '' AND r.id IN (SELECT record FROM retractions));
+
+-- name: stood
+SELECT * FROM former WHERE record = ? AND act >= ? ORDER BY act LIMIT 1;
+
+-- name: story
+SELECT * FROM former WHERE record = ? ORDER BY act;
+
+-- name: ended_after
+SELECT 1 FROM sessions s JOIN leases l ON l.session = s.id WHERE s.id = ? AND s.ended_seq >= ? AND l.until > s.ended_at;
+
+-- name: ids_like
+SELECT id FROM records WHERE id >= ? AND id < ? AND scope = ? ORDER BY id LIMIT ?;
+
+-- name: changed
+SELECT seq FROM (
+    SELECT r.seq FROM records r WHERE r.scope = :scope AND r.seq > :after AND r.seq < :before
+    UNION SELECT r.seq FROM former f JOIN records r ON r.seq = f.record
+        WHERE f.act > :after AND f.act < :before AND r.scope = :scope AND r.seq < :before
+    UNION SELECT r.seq FROM records r
+        WHERE r.expires_at > :since AND r.expires_at <= :until AND r.scope = :scope AND r.seq < :before
+    UNION SELECT r.seq FROM sessions s JOIN records r ON r.session = s.id AND r.session <> '' AND r.kind = 'hypothesis'
+        WHERE s.ended_seq > :after AND s.ended_seq < :before AND r.scope = :scope
+)
+ORDER BY seq LIMIT :most;
+
+-- name: lapsed
+SELECT * FROM (
+    SELECT l.until AS at, s.id AS id, s.principal AS whose FROM sessions s JOIN leases l ON l.session = s.id
+    WHERE s.scope = :scope AND (:task = '' OR s.task = :task) AND (:session = '' OR s.id = :session)
+        AND l.until > :since AND l.until <= :until AND (s.ended_at IS NULL OR s.ended_at > l.until)
+    UNION ALL
+    SELECT l.until, h.id, h.holder FROM handoffs h JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+    WHERE h.scope = :scope AND (:task = '' OR h.task = :task) AND :session = '' AND h.stage = 'accepted'
+        AND l.until > :since AND l.until <= :until
+)
+ORDER BY at, id LIMIT :most;
+
+-- name: facts
+SELECT r.seq, r.id, r.kind, r.author, coalesce(f.label, r.label), coalesce(f.fell_at, r.fell_at),
+    CASE WHEN p.role IN ('worker', 'lead', 'tool') THEN r.launch ELSE '' END, r.task, r.shown
+FROM json_each(:seqs) j CROSS JOIN records r ON r.seq = j.value LEFT JOIN principals p ON p.name = r.author
+LEFT JOIN former f ON f.record = r.seq
+    AND f.act = (SELECT min(g.act) FROM former g WHERE g.record = r.seq AND g.act >= :before);
+
+-- name: named_in
+SELECT l.record, r.seq FROM json_each(:seqs) j
+CROSS JOIN links l ON l.record = j.value AND l.how IN ('derived_from', 'evidence', 'conditions')
+CROSS JOIN records r ON r.id = l.target
+WHERE r.scope = :scope AND r.seq < :before LIMIT :most;
+
+-- name: named_by
+SELECT t.seq, r.seq FROM json_each(:seqs) j CROSS JOIN records t ON t.seq = j.value
+CROSS JOIN links l ON l.target = t.id AND l.how IN ('derived_from', 'evidence', 'conditions')
+CROSS JOIN records r ON r.seq = l.record
+WHERE r.scope = :scope AND r.seq < :before LIMIT :most;
+
+-- name: shown_in_spans
+SELECT j.value ->> 3, d.record FROM json_each(:spans) j CROSS JOIN contexts c ON c.launch = j.value ->> 0
+CROSS JOIN disclosures d ON d.context = c.no AND d.n > j.value ->> 1 AND d.n <= j.value ->> 2
+CROSS JOIN records r ON r.seq = d.record
+WHERE r.scope = :scope AND r.seq < :before ORDER BY d.label, d.n DESC LIMIT :most;
+
+-- name: first_shown
+SELECT c.launch, min(d.n) AS n, d.record FROM json_each(:seqs) j CROSS JOIN disclosures d ON d.record = j.value
+CROSS JOIN contexts c ON c.no = d.context JOIN principals p ON p.name = c.principal
+WHERE d.position <= :before AND p.role IN ('worker', 'lead', 'tool') GROUP BY d.context;
+
+-- name: written_in_spans
+SELECT j.value ->> 3, r.seq FROM json_each(:spans) j
+CROSS JOIN records r ON r.launch = j.value ->> 0 AND r.shown >= j.value ->> 1 AND r.shown < j.value ->> 2
+WHERE +r.scope = :scope AND r.seq < :before ORDER BY r.label, r.seq LIMIT :most;
+
+-- name: said_before
+SELECT j.value ->> 3, r.seq FROM json_each(:spans) j CROSS JOIN records e ON e.seq = j.value ->> 3
+CROSS JOIN records r ON r.launch = e.launch AND +r.task = e.task
+WHERE r.seq >= j.value ->> 1 AND r.seq < j.value ->> 2 AND +r.scope = :scope AND r.seq < :before
+ORDER BY r.label, r.seq DESC LIMIT :most;
+
+-- name: said_later
+SELECT j.value ->> 3, r.seq FROM json_each(:spans) j CROSS JOIN records e ON e.seq = j.value ->> 3
+CROSS JOIN records r ON r.launch = e.launch AND +r.task = e.task
+WHERE r.seq > j.value ->> 1 AND r.seq < j.value ->> 2 AND +r.scope = :scope AND r.seq < :before
+ORDER BY r.label, r.seq LIMIT :most;
+
+-- name: seen_by
+SELECT c.principal, count(*) AS times, min(d.at) AS first, max(d.at) AS last, max(d.detail) AS detail
+FROM disclosures d JOIN contexts c ON c.no = d.context WHERE d.record = ? AND d.position <= ?
+GROUP BY c.principal ORDER BY min(d.position), c.principal LIMIT ?;
 
 -- name: contexts
 SELECT launch, principal, scope FROM contexts ORDER BY no;

@@ -18,12 +18,14 @@ from pathlib import Path
 from memstore.core.fold import Change
 from memstore.core.records import Content
 from memstore.errors import MemStoreError, StoreUnavailable, read_only_copy
+from memstore.stores.acting import Acting
 from memstore.stores.counts import CountTables
 from memstore.stores.disclosures import DisclosureTables
 from memstore.stores.handoffs import HandoffTables, ReceiptTables
 from memstore.stores.log_tables import ContentTable, LogTables
 from memstore.stores.lookups import Lookups, RecordTables, RegistryTables
 from memstore.stores.memo import Memo
+from memstore.stores.past import CauseTables, PastTables
 from memstore.stores.projection import PROJECTED, apply, digest_of_table, forget_projection, hides, merge_words
 from memstore.stores.quotas import QuotaTables, RestorationTables
 from memstore.stores.retrieval import RetrievalTables
@@ -33,7 +35,7 @@ from memstore.stores.trust import ReviewTables, TrustTables
 from memstore.stores.vectors import VectorTables
 
 APPLICATION_ID = 0x6D656D73  # "mems"
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 BUSY_SECONDS = 30.0
 COPY = "copy-"
 BACKUP_PAGES = 2048  # copied between two reports of progress
@@ -50,7 +52,9 @@ _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 class SqliteUnit:
     """One transaction on one connection, judged at `now` (ports.Unit)."""
 
-    def __init__(self, conn: sqlite3.Connection, now: int, *, wall: int, memo: Memo | None = None) -> None:
+    def __init__(
+        self, conn: sqlite3.Connection, now: int, *, wall: int, memo: Memo | None = None, acting: Acting | None = None
+    ) -> None:
         """`now` never steps back; `wall` is what the clock says, which may."""
         self.conn = conn
         self.now = now
@@ -58,13 +62,14 @@ class SqliteUnit:
         self.acts: list[Callable[[], None]] = []
         self.seal: Callable[[], None] | None = None
         self._memo = memo or Memo(conn)
+        self._acting = acting or Acting()
         self.log = LogTables(conn, self._memo)
         self.contents = ContentTable(conn)
         self.view = Lookups(conn, now, self._memo)
         self.registry = RegistryTables(conn, self._memo)
-        self.records = RecordTables(conn, now)
+        self.records = RecordTables(conn, now, self._acting)
         self.disclosures = DisclosureTables(conn, now)
-        self.trust = TrustTables(conn)
+        self.trust = TrustTables(conn, self._acting)
         self.reviews = ReviewTables(conn, now)
         self.handoffs = HandoffTables(conn, now)
         self.receipts = ReceiptTables(conn)
@@ -72,16 +77,22 @@ class SqliteUnit:
         self.retrieval = RetrievalTables(conn, self._memo)
         self.vectors = VectorTables(conn)
         self.counts = CountTables(conn, now)
+        self.past = PastTables(conn)
+        self.causes = CauseTables(conn)
         self.quotas = QuotaTables(conn, now)
         self.restorations = RestorationTables(conn)
 
     def apply(self, change: Change, content: Content | None) -> None:
-        apply(self.conn, change, content)
+        apply(self.conn, change, content, self._acting)
         self._memo.hides = self._memo.hides or hides(change)
 
     def at(self, now: int) -> SqliteUnit:
         """The same transaction, judged at another time."""
-        return SqliteUnit(self.conn, now, wall=self.wall, memo=self._memo)
+        return SqliteUnit(self.conn, now, wall=self.wall, memo=self._memo, acting=self._acting)
+
+    def act(self, seq: int) -> None:
+        """Say which entry of the log is being carried out: what it changes is kept as it stood until then."""
+        self._acting.seq = seq
 
     @property
     def changes(self) -> int:
