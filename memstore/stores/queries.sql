@@ -987,6 +987,7 @@ SELECT seq FROM records WHERE retracted = 'leaked';
 
 -- name: forget_leaked
 DELETE FROM contents WHERE seq IN (SELECT seq FROM records WHERE retracted = 'leaked');
+
 -- name: put_token
 INSERT INTO tokens (id, digest, principal, position, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?);
 
