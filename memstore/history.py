@@ -11,6 +11,7 @@ from typing import Any, assert_never
 from memstore.answers import Page
 from memstore.core.contexts import Extent
 from memstore.core.entries import Logged
+from memstore.core.epochs import epoch_of
 from memstore.core.labels import Label, SignatureState
 from memstore.core.offers import HandoffAnswered, HandoffDecided, HandoffOffered, HandoffReceived
 from memstore.core.statements import (
@@ -38,7 +39,7 @@ END_OF_LOG = 2**62
 
 def history(store: Store, caller: Caller, request: HistoryRequest) -> Answer:
     """The timeline of a scope, a task, a session or a record, oldest first, in pages."""
-    told = request.model_dump(exclude={"cursor", "max_tokens", "limit"})
+    told = {**request.model_dump(exclude={"cursor", "max_tokens", "limit"}), "epoch": epoch_of(caller.launch)}
 
     def look(unit: Unit) -> tuple[Answer, Page]:
         page = Page(Budget(request.max_tokens - 40))
