@@ -107,7 +107,11 @@ def test_a_cursor_of_before_is_of_no_query_any_more(fleet, ada, ben, tmp_path):
     assert ben.search("alpha", limit=1, cursor=search)["attributed"]["hits"]
     with again(fleet, tmp_path) as restored:
         reader = restored.fresh("ben")
-        for act in (lambda: reader.search("alpha", limit=1, cursor=search), lambda: reader.history(cursor=history)):
+        acts: list[Callable[[], object]] = [
+            lambda: reader.search("alpha", limit=1, cursor=search),
+            lambda: reader.history(cursor=history),
+        ]
+        for act in acts:
             with pytest.raises(MemStoreError) as refused:
                 act()
             assert refused.value.code == "bad_cursor"
