@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import Any, Concatenate, Self, TypeVar
 
 from memstore import (
-    bundles,
+    attestations,
+    bundling,
     checking,
     gates,
     grants,
@@ -23,10 +24,12 @@ from memstore import (
     importing,
     inbox,
     offering,
+    prov,
     query,
     queue,
     reading,
     recording,
+    report,
     reviewing,
     sessions,
 )
@@ -36,6 +39,7 @@ from memstore.core.reviews import acts_by_grant
 from memstore.core.statements import Role
 from memstore.embedding import Drainer, Embedding
 from memstore.errors import Conflict, Denied, InvalidInput
+from memstore.exporting import ExportRequest
 from memstore.importing import Line
 from memstore.log import Progress, silent
 from memstore.ports import Store, VectorIndex
@@ -240,12 +244,7 @@ class MemStore:
     @verb(OpenRequest)
     def open(self, request: OpenRequest) -> Answer:
         """Quarantined bodies, datamarked: {entries[], warning, mark}; lowers the mark."""
-        if self._lockdown:
-            raise Denied(
-                "Nothing is opened here: this server runs locked down",
-                code="lockdown",
-                next_call="Fetch afresh what you need, or ask a person to look at it.",
-            )
+        self._refuse_locked(True)
         return reading.open_refs(self._store, self._key, self._renewed(), request)
 
     @verb(ReviewRequest)
@@ -323,8 +322,30 @@ class MemStore:
 
     def handoff_bundle(self, handoff: str) -> Answer:
         """What both sides signed, with proofs, to be verified offline (`memstore.bundles.verify_bundle`)."""
-        gates.handoff_item(self._store, self._caller(), handoff)  # whether it is the caller's to see
-        return Answer(bundles.export(self._store, handoff))
+        caller = self._caller()
+        gates.handoff_item(self._store, caller, handoff)  # whether it is the caller's to see
+        return bundling.handoff_bundle(self._store, self._key, caller, handoff)
+
+    def export_bundle(self, record: str, *, content: bool = True, quarantined: bool = False) -> Answer:
+        """A record with what it stands on, to be verified offline (`memstore.bundles.verify_bundle`)."""
+        self._refuse_locked(quarantined)
+        caller = self._renewed()
+        return bundling.record_bundle(self._store, self._key, caller, record, content=content, quarantined=quarantined)
+
+    def export_prov(self, *, task: str = "", record: str = "", depth: int = 2) -> Answer:
+        """A task, or what is around a record, as W3C PROV-JSON."""
+        request = ExportRequest.parse({"task": task, "record": record, "depth": depth})
+        return prov.export_prov(self._store, self._renewed(), request)
+
+    def export_intoto(self, *, task: str = "", record: str = "", depth: int = 0) -> Answer:
+        """in-toto attestations of records, in DSSE envelopes: {attestations[], complete}."""
+        request = ExportRequest.parse({"task": task, "record": record, "depth": depth})
+        return attestations.export_intoto(self._store, self._key, self._renewed(), request)
+
+    def export_report(self, task: str, *, min_trust: str = "auto") -> Answer:
+        """A task as a page of Markdown, for a post-mortem: {markdown, complete, mark}."""
+        request = ExportRequest.parse({"task": task, "min_trust": min_trust})
+        return report.export_report(self._store, self._renewed(), request)
 
     def changes(self) -> int:
         """A number that is another once anything was written to the store, by whichever process."""
@@ -370,6 +391,14 @@ class MemStore:
             }
             for one in found
         ]
+
+    def _refuse_locked(self, opens: bool) -> None:
+        if self._lockdown and opens:
+            raise Denied(
+                "Nothing is opened here: this server runs locked down",
+                code="lockdown",
+                next_call="Fetch afresh what you need, or ask a person to look at it.",
+            )
 
     def _embed_behind(self) -> None:
         """Have what waits for vectors embedded, by a thread of its own, where that was asked for."""

@@ -63,10 +63,12 @@ def _ended(found: dict[str, Any]) -> None:
 def checkpoint() -> None:
     """Print the signed checkpoint of the log as it is; keep it elsewhere, for `log verify --against`."""
     from memstore import log
+    from memstore.signing import encode
 
     with opened_house() as house:
         note = log.checkpoint(house.store)
-    emit({"store_id": house.key.store, "checkpoint": note}, lambda answer: answer["checkpoint"].splitlines())
+    told = {"store_id": house.key.store, "public_key": encode(house.key.signer.public), "checkpoint": note}
+    emit(told, lambda answer: answer["checkpoint"].splitlines())
 
 
 @log_command.command("prove")
