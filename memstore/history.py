@@ -12,6 +12,7 @@ from typing import Any, assert_never
 from memstore.answers import Page
 from memstore.causes import causes
 from memstore.core.contexts import Extent
+from memstore.core.epochs import epoch_of
 from memstore.core.labels import Label
 from memstore.cursors import decode_cursor, encode_cursor
 from memstore.disclosing import disclosures
@@ -32,7 +33,7 @@ MOST_GAPS = 200
 
 def history(store: Store, caller: Caller, request: HistoryRequest) -> Answer:
     """One view of what happened, in pages."""
-    told = request.model_dump(exclude={"cursor", "max_tokens", "limit"})
+    told = {**request.model_dump(exclude={"cursor", "max_tokens", "limit"}), "epoch": epoch_of(caller.launch)}
 
     def look(unit: Unit) -> tuple[Answer, Page]:
         page = Page(Budget(request.max_tokens - 40))

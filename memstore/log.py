@@ -316,15 +316,16 @@ def replay(unit: Unit, *, signatures: _Signatures | None = None, progress: Progr
     disclosures = list(unit.disclosures.replayed())
     size = unit.log.head().size
     unit.forget_projection()
-    at = 0
+    at = epoch = 0
     for logged in unit.log.entries():
         entry = logged.entry
         moment = unit.at(entry.logged_at)
         # What was shown before an entry was written stands at a position no higher than the entry's.
         at = _replay_until(moment, disclosures, at, entry.seq)
         statement = parse_statement(entry.payload_type, logged.payload)
-        if not _was_allowed(moment, entry, statement):
+        if not _was_allowed(moment, entry, statement, epoch):
             yield Problem(entry.seq, "not_allowed", "its author may not do this")
+        epoch = statement.epoch if isinstance(statement, Restored) else epoch
         if judge_entry(statement, entry.signature, moment.view) != entry.verdict:
             yield Problem(entry.seq, "bad_label", "the label or its reasons are not what the rules give")
         context = moment.view.context(statement.launch)
@@ -340,7 +341,7 @@ def replay(unit: Unit, *, signatures: _Signatures | None = None, progress: Progr
     _replay_until(unit, disclosures, at, size)
 
 
-def _was_allowed(moment: Unit, entry: Entry, statement: Statement) -> bool:
+def _was_allowed(moment: Unit, entry: Entry, statement: Statement, epoch: int) -> bool:
     """Whether the author might make this statement then; the first is the operator's own registration."""
     if entry.seq == 0:
         return isinstance(statement, PrincipalRegistered) and statement.name == statement.author == OPERATOR_NAME
@@ -350,7 +351,7 @@ def _was_allowed(moment: Unit, entry: Entry, statement: Statement) -> bool:
     asked: tuple[Decision, ...]
     asked = (permitted(statement, moment.view, moment.now), permitted_handoff(statement, moment.view, moment.now))
     asked += may_be_signed(entry.signature, author), may_author(statement, author)
-    asked += (may_act_now(statement, seq=entry.seq, epoch=moment.log.head().epoch),)
+    asked += (may_act_now(statement, seq=entry.seq, epoch=epoch),)
     return all(isinstance(decision, Allowed) for decision in asked)
 
 

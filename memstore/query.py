@@ -14,6 +14,7 @@ from typing import Any
 
 from memstore.answers import Giver, Page
 from memstore.candidates import candidates
+from memstore.core.epochs import epoch_of
 from memstore.core.labels import Label
 from memstore.cursors import MOST_SERVED, Cursor, decode_cursor, encode_cursor, part
 from memstore.embedding import Question
@@ -60,7 +61,7 @@ def search(
     store: Store, key: StoreKey, caller: Caller, request: SearchRequest, *, question: Question, index: VectorIndex
 ) -> Answer:
     """What stands in the caller's scope for this query, in three sections (3.4); `question` is what indexes get."""
-    told = request.model_dump(exclude={"cursor", "max_tokens", "limit"})
+    told = {**request.model_dump(exclude={"cursor", "max_tokens", "limit"}), "epoch": epoch_of(caller.launch)}
     cursor = decode_cursor(request.cursor, told, SECTIONS) if request.cursor else None
 
     def look(unit: Unit) -> tuple[Answer, Page]:
