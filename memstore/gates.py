@@ -15,10 +15,10 @@ from memstore.core.offers import HandoffDecided
 from memstore.core.state import HandoffState, HandoffStatus
 from memstore.core.statements import Role
 from memstore.errors import Conflict, Denied, NotFound
-from memstore.handoffs import shown
 from memstore.inbox import item_of
 from memstore.inspecting import Inspection, inspect
 from memstore.ports import Store, Unit
+from memstore.receiving import shown
 from memstore.render import Answer, Budget, hit, timestamp
 from memstore.serving import Caller, disclosed, ensure_context, look_up, mark_label, readable
 from memstore.signing import StoreKey

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Concatenate, Self, TypeVar
 
 from memstore import (
+    briefs,
     bundles,
     checking,
     gates,
@@ -26,6 +27,7 @@ from memstore import (
     query,
     queue,
     reading,
+    receiving,
     recording,
     reviewing,
     sessions,
@@ -283,7 +285,7 @@ class MemStore:
     @verb(HandoffReceiveRequest)
     def handoff_receive(self, request: HandoffReceiveRequest) -> Answer:
         """The verdict on a handoff, and a receipt: {valid, problems[], delta, outputs, receipt, posture, mark, …}."""
-        return handoffs.receive(self._store, self._key, self._renewed(), request)
+        return receiving.receive(self._store, self._key, self._renewed(), request)
 
     @verb(HandoffRespondRequest)
     def handoff_respond(self, request: HandoffRespondRequest) -> Answer:
@@ -330,7 +332,7 @@ class MemStore:
 
     def brief(self, session: str, max_tokens: int = 1500) -> Answer:
         """The brief of a session of this scope, as the resource `memstore://session/{id}/brief` gives it."""
-        return sessions.brief_again(self._store, self._caller(), session, max_tokens)
+        return briefs.brief_again(self._store, self._caller(), session, max_tokens)
 
     def renew(self) -> None:
         """Extend the lease of the current session: what a server does while its client is there (3.6)."""

@@ -145,13 +145,6 @@ class ReceiptTables:
         row = self.conn.execute(QUERIES["newest_checkpoint"], values).fetchone()
         return row["id"] if row else ""
 
-    def conditions(self, seqs: Sequence[int]) -> dict[int, list[str]]:
-        """Position to the records that the one there names as its conditions, for those that name any."""
-        found: dict[int, list[str]] = {}
-        for row in self.conn.execute(QUERIES["conditions_of"], (json.dumps(list(seqs)),)):
-            found.setdefault(row["record"], []).append(row["target"])
-        return found
-
 
 def _answered_from(row: sqlite3.Row) -> Answered:
     return Answered(

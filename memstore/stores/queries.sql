@@ -293,6 +293,20 @@ SELECT s.*, l.until FROM sessions s LEFT JOIN leases l ON l.session = s.id WHERE
 SELECT s.*, l.until FROM sessions s LEFT JOIN leases l ON l.session = s.id WHERE s.scope = :scope
 ORDER BY s.seq DESC LIMIT :most;
 
+-- name: sessions_running
+SELECT s.*, l.until FROM sessions s JOIN leases l ON l.session = s.id
+WHERE s.scope = :scope AND s.task = :task AND s.ended_seq IS NULL AND l.until > :now ORDER BY s.seq DESC LIMIT :most;
+
+-- name: sessions_dead
+SELECT s.*, l.until FROM sessions s LEFT JOIN leases l ON l.session = s.id
+WHERE s.scope = :scope AND s.principal = :principal AND s.ended_seq IS NULL AND (l.until IS NULL OR l.until <= :now)
+ORDER BY s.seq LIMIT :most;
+
+-- name: session_before
+SELECT s.*, l.until FROM sessions s LEFT JOIN leases l ON l.session = s.id
+WHERE s.scope = :scope AND s.principal = :principal AND s.seq < (SELECT n.seq FROM sessions n WHERE n.id = :session)
+ORDER BY s.seq DESC LIMIT 1;
+
 -- name: sessions_of_launch
 SELECT s.*, l.until FROM sessions s LEFT JOIN leases l ON l.session = s.id WHERE s.scope = :scope AND s.launch = :launch
 ORDER BY s.seq DESC LIMIT :most;
@@ -388,6 +402,13 @@ FROM records r
 LEFT JOIN sessions s ON s.id = r.session AND r.kind = 'hypothesis'
 LEFT JOIN leases l ON l.session = s.id
 WHERE r.seq IN (SELECT value FROM json_each(?)) ORDER BY r.seq;
+
+-- name: records_among
+SELECT r.*, s.ended_at, l.until
+FROM json_each(?) j CROSS JOIN records r ON r.id = j.value
+LEFT JOIN sessions s ON s.id = r.session AND r.kind = 'hypothesis'
+LEFT JOIN leases l ON l.session = s.id
+ORDER BY j.key;
 
 -- name: records_of_session
 SELECT r.*, s.ended_at, l.until
@@ -785,7 +806,3 @@ WHERE t.handoff = :handoff AND t.action IN ('accept', 'resume') AND t.launch <> 
     AND NOT EXISTS (SELECT 1 FROM answers o JOIN handoffs h ON h.id = o.handoff WHERE o.launch = t.launch
         AND o.action IN ('accept', 'resume') AND o.seq > t.seq AND o.seq < r.seq AND h.task IN ('', r.task))
 ORDER BY r.seq DESC LIMIT 1;
-
--- name: conditions_of
-SELECT l.record, l.target FROM json_each(?) j CROSS JOIN links l ON l.record = j.value AND l.how = 'conditions'
-ORDER BY l.record, l.target;

@@ -31,7 +31,7 @@ from memstore.stores.trust import ReviewTables, TrustTables
 from memstore.stores.vectors import VectorTables
 
 APPLICATION_ID = 0x6D656D73  # "mems"
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 7
 BUSY_SECONDS = 30.0
 COPY = "copy-"
 CACHE_KIB = 16_000  # a search of a big store reads more than SQLite's two megabytes
