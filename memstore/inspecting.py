@@ -101,6 +101,7 @@ def inspect(unit: Unit, handoff: HandoffState, receiver: Principal) -> Inspectio
     resumed = _checkpoint(unit, handoff)
     if resumed:
         named = [*((part, record) for part, record in named if part != "checkpoint"), ("checkpoint", resumed)]
+    unit.foresee(record for _, record in named)
     looked = {record: look_up(unit, record, handoff.scope) for _, record in named}
     served = {record: found for record, found in looked.items() if found is not None}
     found = [(code, "") for code in codes]

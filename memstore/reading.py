@@ -36,6 +36,7 @@ def get(store: Store, key: StoreKey, caller: Caller, request: GetRequest) -> Ans
         records: list[dict[str, Any]] = []
         quarantined: list[dict[str, Any]] = []
         missing: list[str] = []
+        unit.foresee(request.ids)
         for asked in dict.fromkeys(request.ids):
             served = look_up(unit, resolve(unit, caller, asked), caller.scope)
             if served is None:

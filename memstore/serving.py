@@ -226,17 +226,21 @@ def disclose(store: Store, caller: Caller, shown: Sequence[Shown]) -> Mark | Non
 
     None means: what was looked up no longer stands as it did (erased, relabelled, superseded); look again.
     """
+    records = [item.served.id for item in shown]
     with store.read() as unit:
+        unit.foresee(records, whole=False)
         told = [_disclosure(unit, item) for item in shown]
         fresh = unit.disclosures.unseen(caller.launch, told) if told else []
         context = unit.view.context(caller.launch)
         if not fresh:
             return context.mark if context else Mark()
     with store.write() as unit:
+        unit.foresee(records, whole=False)
         if any(_moved(unit, item.served) for item in shown):
             return None
+        told = [_disclosure(unit, item) for item in shown]
         ensure_context(unit, caller)
-        unit.disclosures.disclose(caller.launch, [_disclosure(unit, item) for item in shown])
+        unit.disclosures.disclose(caller.launch, told)
         context = unit.view.context(caller.launch)
         return context.mark if context else Mark()
 

@@ -142,7 +142,10 @@ class Lookups:
         return _tool_from(row) if row else None
 
     def record(self, record: str) -> RecordState | None:
-        row = self._one("record", record)
+        return self._memo.get(("state", self.now, record), lambda: self._record(record))
+
+    def _record(self, record: str) -> RecordState | None:
+        row = self.conn.execute(QUERIES["record"], (record,)).fetchone()
         return record_from(row, self.now) if row else None
 
     def source(self, record: str) -> Source | None:

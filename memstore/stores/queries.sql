@@ -23,6 +23,9 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 -- name: entry
 SELECT * FROM entries WHERE seq = ?;
 
+-- name: entries_at
+SELECT e.* FROM json_each(?) j CROSS JOIN entries e ON e.seq = j.value;
+
 -- name: entries_from
 SELECT * FROM entries WHERE seq >= ? ORDER BY seq;
 
@@ -47,6 +50,9 @@ SELECT r.seq, r.label, c.content FROM records r JOIN contents c ON c.seq = r.seq
 
 -- name: erase_content
 DELETE FROM contents WHERE seq = ?;
+
+-- name: contents_at
+SELECT c.* FROM json_each(?) j CROSS JOIN contents c ON c.seq = j.value;
 
 -- name: twin
 SELECT r.id FROM contents c JOIN records r ON r.seq = c.seq WHERE c.fingerprint = ? ORDER BY r.seq DESC LIMIT 1;
@@ -247,6 +253,24 @@ UPDATE records SET superseded_by = :by WHERE id = :record AND superseded_by IS N
 
 -- name: settle_answered
 UPDATE records SET answered_by = :by WHERE id = :record AND answered_by IS NOT :by;
+
+-- name: disputes_among
+SELECT v.record, max(v.label) AS label FROM json_each(?) j CROSS JOIN reviews v ON v.record = j.value
+WHERE v.void = 0 AND v.stance = 'dispute' AND NOT EXISTS (
+    SELECT 1 FROM reviews w WHERE w.record = v.record AND w.author = v.author AND w.void = 0 AND w.seq > v.seq)
+GROUP BY v.record;
+
+-- name: rivals_among
+SELECT o.seq, r.id AS rival FROM json_each(?1) j CROSS JOIN records o ON o.seq = j.value
+CROSS JOIN links l ON l.record = o.seq AND l.how = 'supersedes' CROSS JOIN records r ON r.id = l.target
+WHERE r.scope = o.scope AND r.label >= o.label AND r.erased = 0 AND r.retracted = '' AND r.revoked = 0
+    AND r.suspect = 0 AND r.superseded_by IS NULL
+UNION
+SELECT o.seq, r.id AS rival FROM json_each(?1) j CROSS JOIN records o ON o.seq = j.value
+CROSS JOIN links l ON l.target = o.id AND l.how = 'supersedes' CROSS JOIN records r ON r.seq = l.record
+WHERE r.scope = o.scope AND r.label >= o.label AND r.erased = 0 AND r.retracted = '' AND r.revoked = 0
+    AND r.suspect = 0 AND r.superseded_by IS NULL
+ORDER BY rival;
 
 -- name: rivals
 SELECT r.id FROM records o CROSS JOIN links l ON l.record = o.seq AND l.how = 'supersedes'

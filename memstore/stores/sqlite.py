@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from memstore.core.records import Content
 from memstore.errors import MemStoreError, StoreUnavailable
 from memstore.stores.counts import CountTables
 from memstore.stores.disclosures import DisclosureTables
+from memstore.stores.foreseen import foresee
 from memstore.stores.handoffs import HandoffTables, ReceiptTables
 from memstore.stores.log_tables import ContentTable, LogTables
 from memstore.stores.lookups import Lookups, RecordTables, RegistryTables
@@ -56,13 +57,13 @@ class SqliteUnit:
         self.seal: Callable[[], None] | None = None
         self._memo = memo or Memo(conn)
         self.log = LogTables(conn, self._memo)
-        self.contents = ContentTable(conn)
+        self.contents = ContentTable(conn, self._memo)
         self.view = Lookups(conn, now, self._memo)
         self.registry = RegistryTables(conn, self._memo)
         self.records = RecordTables(conn, now)
         self.disclosures = DisclosureTables(conn, now)
         self.trust = TrustTables(conn)
-        self.reviews = ReviewTables(conn, now)
+        self.reviews = ReviewTables(conn, now, self._memo)
         self.handoffs = HandoffTables(conn, now)
         self.receipts = ReceiptTables(conn)
         self.retrieval = RetrievalTables(conn, self._memo)
@@ -71,6 +72,10 @@ class SqliteUnit:
 
     def apply(self, change: Change, content: Content | None) -> None:
         apply(self.conn, change, content)
+
+    def foresee(self, ids: Iterable[str], *, whole: bool = True) -> None:
+        """Read at once what looking these records up will ask for, or no more than their states."""
+        foresee(self.conn, self._memo, self.now, ids, whole=whole)
 
     def at(self, now: int) -> SqliteUnit:
         """The same transaction, judged at another time."""
