@@ -24,6 +24,8 @@ def serve_stdio(
     scope: str = "",
     require_grant: bool = False,
     lockdown: bool = False,
+    tools: str = "all",
+    read_only: bool = False,
 ) -> int:
     """Serve one client on stdin and stdout until it is gone; the exit status. Takes both streams of the process."""
     try:
@@ -36,7 +38,7 @@ def serve_stdio(
 
     with opened:
         try:
-            stdio.run(opened)
+            stdio.run(opened, tools=tools, read_only=read_only)
         except KeyboardInterrupt:
             return INTERRUPTED
     return 0
@@ -49,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scope", default="", metavar="S", help="the scope to work in (default: the agent's first)")
     parser.add_argument("--require-grant", action="store_true", help="serve only in a context given to this agent")
     parser.add_argument("--lockdown", action="store_true", help="open nothing that is quarantined")
+    parser.add_argument("--tools", choices=("core", "review", "all"), default="all", help="which tools to offer")
+    parser.add_argument("--read-only", action="store_true", help="offer only tools that change nothing")
     given = parser.parse_args(arguments)
     return serve_stdio(**vars(given))
 

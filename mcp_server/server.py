@@ -1,4 +1,4 @@
-"""The server of one caller in one context: tools, resources, prompts, and instructions for the model that uses them."""
+"""The server, whoever calls: tools, resources, prompts, and instructions for the model that uses them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastmcp.server.server import FastMCP
 from mcp_server.errors import Translator, telling
 from mcp_server.prompts import PROMPTS, RecipePrompt
 from mcp_server.results import JSON_TYPE, resource_result
-from mcp_server.tools import TOOLS, VerbTool, WaitingTool, on_thread
+from mcp_server.tools import StoreOf, VerbTool, WaitingTool, offered, on_thread
 from memstore.errors import NotFound
 from memstore.render import Answer
 from memstore.service import MemStore
@@ -82,9 +82,9 @@ RESOURCES = (
 )
 
 
-def _add_resource(server: FastMCP, store: MemStore, document: Document) -> None:
+def _add_resource(server: FastMCP, store_of: StoreOf, document: Document) -> None:
     async def read(id: str = "") -> ResourceResult:  # fastmcp binds the address's `{id}` by this name
-        answer = await on_thread(document.read, store, id)
+        answer = await on_thread(lambda: document.read(store_of(), id))
         with telling():
             return resource_result(answer)
 
@@ -95,8 +95,8 @@ def _add_resource(server: FastMCP, store: MemStore, document: Document) -> None:
     add(read if "{id}" in document.uri else read_fixed)
 
 
-def build_server(store: MemStore) -> FastMCP:
-    """The server of one caller in one context; the store stays the caller's to close."""
+def build_server(store_of: StoreOf, *, tools: str = "all", read_only: bool = False) -> FastMCP:
+    """The server that answers each call from the store as `store_of` gives it then; `tools` is a set of `TOOLSETS`."""
     server: FastMCP = FastMCP(
         "memstore",
         instructions=INSTRUCTIONS,
@@ -106,11 +106,11 @@ def build_server(store: MemStore) -> FastMCP:
         dereference_schemas=False,
         on_duplicate="error",
     )
-    for offer in TOOLS:
+    for offer in offered(tools, read_only=read_only):
         kind = WaitingTool if offer.verb == "handoff_inbox" else VerbTool
-        server.add_tool(kind.of(offer, store))
+        server.add_tool(kind.of(offer, store_of))
     for document in RESOURCES:
-        _add_resource(server, store, document)
+        _add_resource(server, store_of, document)
     for recipe in PROMPTS:
         server.add_prompt(RecipePrompt.of(recipe))
     return server

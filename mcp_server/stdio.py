@@ -54,11 +54,12 @@ Requests = MemoryObjectReceiveStream[SessionMessage | Exception]
 Answers = MemoryObjectSendStream[SessionMessage]
 
 
-def run(store: MemStore) -> None:
+def run(store: MemStore, *, tools: str = "all", read_only: bool = False) -> None:
     """Serve the store on this process's stdin and stdout until the client is gone."""
     incoming, outgoing = take_streams()
     log_to_stderr()
-    anyio.run(serve, build_server(store), store.renew, incoming, outgoing)
+    server = build_server(lambda: store, tools=tools, read_only=read_only)
+    anyio.run(serve, server, store.renew, incoming, outgoing)
 
 
 def take_streams() -> tuple[int, int]:

@@ -39,7 +39,7 @@ class Offer:
     shows_outside: bool = False
 
 
-VERB_TOOLS = (
+CORE = (
     Offer(
         "session_start",
         "session_start",
@@ -86,6 +86,8 @@ VERB_TOOLS = (
         reads=True,
         shows_outside=True,
     ),
+)
+JUDGING = (
     Offer(
         "memory_review",
         "review",
@@ -110,7 +112,7 @@ VERB_TOOLS = (
 )
 
 
-HANDOFFS = (
+HANDING = (
     Offer(
         "handoff_offer",
         "handoff_offer",
@@ -141,7 +143,14 @@ HANDOFFS = (
         repeatable=True,
     ),
 )
-TOOLS = (*VERB_TOOLS, *HANDOFFS)
+TOOLS = (*CORE, *JUDGING, *HANDING)
+# What `--tools` names: each holds the one before.
+TOOLSETS = {"core": CORE, "review": (*CORE, *JUDGING), "all": TOOLS}
+
+
+def offered(tools: str = "all", *, read_only: bool = False) -> tuple[Offer, ...]:
+    """The tools of a set; with `read_only` those that change nothing of what the store knows."""
+    return tuple(offer for offer in TOOLSETS[tools] if offer.reads or not read_only)
 
 
 async def on_thread(call: Callable[..., T], /, *values: Any, **arguments: Any) -> T:
@@ -150,13 +159,18 @@ async def on_thread(call: Callable[..., T], /, *values: Any, **arguments: Any) -
         return await to_thread.run_sync(partial(call, *values, **arguments))
 
 
+# Whose store a call is for: told anew for each, since over HTTP every request has a caller of its own.
+StoreOf = Callable[[], MemStore]
+
+
 class VerbTool(Tool):
     """A verb of MemStore as a tool: the model's schema outward, the raw arguments inward."""
 
-    call: Callable[..., Answer]
+    verb: str
+    store_of: StoreOf
 
     @classmethod
-    def of(cls, offer: Offer, store: MemStore) -> Self:
+    def of(cls, offer: Offer, store_of: StoreOf) -> Self:
         hints = ToolAnnotations(
             read_only_hint=offer.reads,
             destructive_hint=False,
@@ -168,13 +182,18 @@ class VerbTool(Tool):
             description=offer.description,
             parameters=schema_of(VERBS[offer.verb]),
             annotations=hints,
-            call=getattr(store, offer.verb),
+            verb=offer.verb,
+            store_of=store_of,
         )
 
     async def run(self, arguments: dict[str, Any]) -> ToolResult:
-        answer = await on_thread(self.call, **arguments)
+        answer = await on_thread(self.answered, arguments)
         with telling():
             return tool_result(answer)
+
+    def answered(self, arguments: dict[str, Any]) -> Answer:
+        answer: Answer = getattr(self.store_of(), self.verb)(**arguments)
+        return answer
 
     def to_mcp_tool(self, **overrides: Any) -> WireTool:
         """As clients list it, without fastmcp's own `_meta`; the title it derives stays: some clients need one."""
@@ -188,29 +207,24 @@ class WaitingTool(VerbTool):
     because a lease that runs out writes nothing.
     """
 
-    changes: Callable[[], int]
-
-    @classmethod
-    def of(cls, offer: Offer, store: MemStore) -> Self:
-        plain = VerbTool.of(offer, store)
-        return cls(**{name: getattr(plain, name) for name in VerbTool.model_fields}, changes=store.changes)
-
     async def run(self, arguments: dict[str, Any]) -> ToolResult:
         with telling():
             wait = HandoffInboxRequest.parse(arguments).wait_seconds
+        store = await on_thread(self.store_of)
         until = current_time() + wait
         while True:
-            seen, looked = self._seen(), current_time()
-            answer = await on_thread(self.call, **{**arguments, "wait_seconds": 0})
+            seen, looked = _seen(store), current_time()
+            answer = await on_thread(self.answered, {**arguments, "wait_seconds": 0})
             if answer["items"] or current_time() >= until:
                 with telling():
                     return tool_result(answer)
-            while self._seen() == seen and current_time() < min(until, looked + LOOK_ANYWAY):
+            while _seen(store) == seen and current_time() < min(until, looked + LOOK_ANYWAY):
                 await sleep(LOOK_EVERY)
 
-    def _seen(self) -> int:
-        with telling():
-            return self.changes()
+
+def _seen(store: MemStore) -> int:
+    with telling():
+        return store.changes()
 
 
 # What a schema says beyond this costs tokens in every conversation; the store says it when it matters.

@@ -166,7 +166,7 @@ def _may_be_told(unit: Unit, caller: Caller, logged: Logged, statement: SessionS
     Where something that its context was shown has fallen since, the label that it was logged with says too much.
     """
     key = unit.registry.key(logged.entry.keyid)
-    signed = signature_state(unit, logged, statement.author) is SignatureState.VALID
+    signed = signature_state(unit, logged, statement.author) in (SignatureState.VALID, SignatureState.ATTESTED)
     context = unit.view.context(statement.launch)
     fell = context is not None and context.mark.fell_at > logged.entry.seq
     stands = signed and not fell and key is not None and key.stands_at(logged.entry.seq)

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from memstore.core.contexts import Disclosure
-from memstore.core.entries import Logged, leaf_of
+from memstore.core.entries import Entry, Logged, leaf_of
 from memstore.core.fold import fold, judge_entry
 from memstore.core.handoffs import permitted_handoff
 from memstore.core.merkle import consistency_proof, inclusion_proof, root_of, verify_consistency, verify_inclusion
 from memstore.core.notes import Checkpoint, verify_checkpoint
-from memstore.core.policy import Allowed, KeyState, may_author
+from memstore.core.policy import Allowed, Decision, KeyState, may_author, may_be_signed
 from memstore.core.records import Content, content_digest
 from memstore.core.reviews import permitted
 from memstore.core.statements import (
@@ -287,7 +287,7 @@ def replay(unit: Unit, *, signatures: _Signatures | None = None, progress: Progr
         # What was shown before an entry was written stands at a position no higher than the entry's.
         at = _replay_until(moment, disclosures, at, entry.seq)
         statement = parse_statement(entry.payload_type, logged.payload)
-        if not _was_allowed(moment, entry.seq, statement):
+        if not _was_allowed(moment, entry, statement):
             yield Problem(entry.seq, "not_allowed", "its author may not do this")
         if judge_entry(statement, entry.signature, moment.view) != entry.verdict:
             yield Problem(entry.seq, "bad_label", "the label or its reasons are not what the rules give")
@@ -304,15 +304,17 @@ def replay(unit: Unit, *, signatures: _Signatures | None = None, progress: Progr
     _replay_until(unit, disclosures, at, size)
 
 
-def _was_allowed(moment: Unit, seq: int, statement: Statement) -> bool:
+def _was_allowed(moment: Unit, entry: Entry, statement: Statement) -> bool:
     """Whether the author might make this statement then; the first is the operator's own registration."""
-    if seq == 0:
+    if entry.seq == 0:
         return isinstance(statement, PrincipalRegistered) and statement.name == statement.author == OPERATOR_NAME
     author = moment.view.principal(statement.author)
     if author is None:
         return False
+    asked: tuple[Decision, ...]
     asked = (permitted(statement, moment.view, moment.now), permitted_handoff(statement, moment.view, moment.now))
-    return all(isinstance(decision, Allowed) for decision in (may_author(statement, author), *asked))
+    asked += may_be_signed(entry.signature, author), may_author(statement, author)
+    return all(isinstance(decision, Allowed) for decision in asked)
 
 
 def _replay_until(unit: Unit, disclosures: list[tuple[str, Disclosure]], at: int, position: int) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 from memstore.core.contexts import Disclosure, Extent
 from memstore.core.fold import judge_entry
-from memstore.core.labels import Label, Mark, SignatureState, Status, Verdict
+from memstore.core.labels import Label, Mark, Status, Verdict
 from memstore.core.policy import Tool, is_outside, kind_bound
 from memstore.core.records import MAX_DATA_BYTES, Content, check_kind, ids_among, origin_of
 from memstore.core.state import RecordState, SessionState
@@ -368,7 +368,7 @@ def _would_store(unit: Unit, key: StoreKey, caller: Caller, draft: Draft) -> Ans
         **draft.fields,
     )
     admit(unit, caller.author, statement, unit.log.head().size)
-    verdict = judge_entry(statement, SignatureState.VALID, unit.view)
+    verdict = judge_entry(statement, caller.author.signer.state, unit.view)
     return Answer(
         {
             "id": "",

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from memstore.core.canonical import canonical_bytes
 from memstore.core.keys import thumbprint
+from memstore.core.labels import SignatureState
 from memstore.core.merkle import Frontier
 from memstore.core.notes import Checkpoint, checkpoint_text, format_note
 from memstore.core.statements import Verification, possession_message, short_id
@@ -38,10 +39,15 @@ AskPassphrase = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Signer:
-    """A private key in use; `name` is the principal it speaks for."""
+    """A private key in use; `name` is the principal it speaks for.
+
+    With `attests_for` it is the store's own key, which signs for a principal that proved otherwise who it is: the value
+    is the id of that principal's key, so that what withdraws the one withdraws what was attested.
+    """
 
     name: str
     private: Ed25519PrivateKey
+    attests_for: str = ""
 
     @classmethod
     def generate(cls, name: str) -> Signer:
@@ -53,7 +59,12 @@ class Signer:
 
     @cached_property
     def keyid(self) -> str:
-        return thumbprint(self.public)
+        return self.attests_for or thumbprint(self.public)
+
+    @property
+    def state(self) -> SignatureState:
+        """What readers are told of its signatures."""
+        return SignatureState.ATTESTED if self.attests_for else SignatureState.VALID
 
     def sign(self, message: bytes) -> bytes:
         return self.private.sign(message)

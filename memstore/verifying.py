@@ -6,6 +6,7 @@ in its entry has to be borne out by endorsements in the log, for the table that 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from weakref import WeakKeyDictionary
 
@@ -28,6 +29,7 @@ from memstore.core.statements import (
 from memstore.errors import IntegrityError
 from memstore.ports import StoredContent, Unit
 
+_GOOD = (SignatureState.VALID, SignatureState.ATTESTED)
 _SIGNED = ("kind", "author", "scope", "task", "session", "launch", "verification", "origin")
 
 
@@ -38,9 +40,9 @@ def verified(unit: Unit, state: RecordState) -> tuple[Recorded | None, Content, 
     if logged is None or stored is None:
         return broken
     # 1. What was signed and hashed is what lies here.
-    key = unit.registry.key(logged.entry.keyid)
+    key = _key_of(unit, logged)
     statement = authentic(logged, stored, key.public if key else b"")
-    if statement is None:
+    if statement is None or logged.entry.signature not in _GOOD:
         return broken
     # 2. The signature is by a key of the author that stood at this position.
     if signing_key(unit, logged, statement.author) is None:
@@ -50,7 +52,7 @@ def verified(unit: Unit, state: RecordState) -> tuple[Recorded | None, Content, 
         return broken
     if not _is_projected(unit, state, statement, logged.entry):
         return broken
-    return statement, Content.of_store(stored.content), SignatureState.VALID
+    return statement, Content.of_store(stored.content), logged.entry.signature
 
 
 @lru_cache(maxsize=2048)
@@ -98,16 +100,26 @@ def signature_state(unit: Unit, logged: Logged, author: str) -> SignatureState:
     key = signing_key(unit, logged, author)
     if key is None:
         return SignatureState.UNKNOWN_KEY
-    return SignatureState.VALID if is_signed_by(key, logged) else SignatureState.INVALID
+    return logged.entry.signature if is_signed_by(key, logged) else SignatureState.INVALID
+
+
+def _key_of(unit: Unit, logged: Logged) -> KeyState | None:
+    """The key that an entry names; for one that the store attested, with the public key that signed it: the store's."""
+    key = unit.registry.key(logged.entry.keyid)
+    if key is not None and logged.entry.signature is SignatureState.ATTESTED:
+        return replace(key, public=unit.log.head().public_key)
+    return key
 
 
 def signing_key(unit: Unit, logged: Logged, author: str) -> KeyState | None:
     """The key that an entry names, if it was one of `author` at its position."""
-    key = unit.registry.key(logged.entry.keyid)
+    key = _key_of(unit, logged)
     return key if key is not None and key.principal == author and key.in_use_at(logged.entry.seq) else None
 
 
 def is_signed_by(key: KeyState, logged: Logged) -> bool:
+    if logged.entry.signature not in _GOOD:
+        return False
     try:
         verify_signature(key.public, logged.signature, _message(logged))
     except IntegrityError:
@@ -190,7 +202,7 @@ def _sound_entry(unit: Unit, state: RecordState) -> Entry | None:
 def _endorses(unit: Unit, state: RecordState, seq: int) -> bool:
     """Whether the entry at `seq` is a sound endorsement of this record by somebody who can carry it."""
     logged = unit.log.entry(seq)
-    key = unit.registry.key(logged.entry.keyid) if logged else None
+    key = _key_of(unit, logged) if logged else None
     statement = signed_review(logged, key.public) if logged and key else None
     if statement is None or statement.record != state.id or statement.verdict is not Stance.ENDORSE:
         return False

@@ -13,8 +13,7 @@ from typing import Any
 from memstore.core.entries import Entry, Logged, leaf_of
 from memstore.core.fold import fold, judge_entry
 from memstore.core.handoffs import permitted_handoff
-from memstore.core.labels import SignatureState
-from memstore.core.policy import Allowed, Denied, Principal, may_author
+from memstore.core.policy import Allowed, Denied, Principal, may_author, may_be_signed
 from memstore.core.records import SALT_BYTES, Content, content_digest
 from memstore.core.reviews import permitted
 from memstore.core.statements import (
@@ -95,8 +94,8 @@ def append(
         payload_type=type_name,
         digest=digest,
         keyid=author.signer.keyid,
-        signature=SignatureState.VALID,
-        verdict=judge_entry(statement, SignatureState.VALID, unit.view),
+        signature=author.signer.state,
+        verdict=judge_entry(statement, author.signer.state, unit.view),
         disclosures=context.head if context else bytes(32),
     )
     logged = Logged(entry, payload, signature, leaf_of(entry))
@@ -134,6 +133,7 @@ def admit(unit: Unit, author: Author, statement: Statement, seq: int) -> None:
         raise DeniedError(
             "The author's key does not stand", code="key_revoked", next_call="Have the operator rekey this principal."
         )
+    _raise_if_denied(may_be_signed(author.signer.state, principal), principal)
     _raise_if_denied(may_author(statement, principal), principal)
     _raise_if_denied(permitted(statement, unit.view, unit.now), principal)
     _raise_if_denied(permitted_handoff(statement, unit.view, unit.now), principal)

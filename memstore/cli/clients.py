@@ -89,12 +89,19 @@ def _launched() -> list[str]:
 @scope_option
 @click.option("--require-grant", is_flag=True, help="Serve only in a fresh context given to this agent, once each.")
 @click.option("--lockdown", is_flag=True, help="Open nothing that is quarantined.")
+@click.option(
+    "--tools",
+    type=click.Choice(["core", "review", "all"]),
+    default="all",
+    help="core: sessions, writing, finding; review: and judging, history; all: and handoffs.",
+)
+@click.option("--read-only", is_flag=True, help="Offer only the tools that change nothing.")
 @store_option
-def mcp_command(agent: str, scope: str, require_grant: bool, lockdown: bool) -> None:
+def mcp_command(**given: Any) -> None:
     """Serve one agent over stdio, until stdin closes. MCP clients start this; see `memstore config`."""
     from mcp_server.__main__ import serve_stdio
 
-    status = serve_stdio(agent=agent, store=named_store(), scope=scope, require_grant=require_grant, lockdown=lockdown)
+    status = serve_stdio(store=named_store(), **given)
     click.get_current_context().exit(status)
 
 

@@ -200,6 +200,16 @@ def may_author(statement: Statement, author: Principal) -> Decision:
             return Denied("this act is unknown")
 
 
+def may_be_signed(state: SignatureState, author: Principal) -> Decision:
+    """Whether an act of this author may be logged with such a signature: people and operators sign for themselves (T3).
+
+    An attested act was made by whoever held a token; a person's word would then be worth what a configuration file is.
+    """
+    if state is SignatureState.ATTESTED and author.role in (Role.HUMAN, Role.OPERATOR):
+        return Denied("people and operators act with their own key")
+    return Allowed()
+
+
 def _may_give(author: Principal) -> Decision:
     """Fresh contexts and grants come from people, the operator and leads; whom a lead stands above is judged later."""
     gives = author.role in (Role.OPERATOR, Role.HUMAN, Role.LEAD) and not author.open_world

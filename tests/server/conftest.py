@@ -150,8 +150,9 @@ def served(place):
     """`async with served("researcher", mode=...) as talk`: a server over that agent's store, in memory."""
 
     @asynccontextmanager
-    async def connect(agent="researcher", *, store=None, mode="auto"):
-        async with Client(build_server(store or place.open(agent)), mode=mode) as client:
+    async def connect(agent="researcher", *, store=None, mode="auto", **offered):
+        opened = store or place.open(agent)
+        async with Client(build_server(lambda: opened, **offered), mode=mode) as client:
             yield Talk(client)
 
     return connect
