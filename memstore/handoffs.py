@@ -295,6 +295,16 @@ def _kept(unit: Unit, caller: Caller, handoff: HandoffState, lease: str, lease_s
     return _answer(unit, handoff.id, "")
 
 
+def renew_held(store: Store, caller: Caller, *, lease_seconds: int) -> None:
+    """Extend the leases on handoffs that this context holds; what lapsed stays lapsed."""
+    with store.read() as unit:
+        if not unit.handoffs.leased(caller.name, caller.launch):
+            return
+    with store.write() as unit:
+        for one in unit.handoffs.leased(caller.name, caller.launch):
+            unit.handoffs.lease(one.id, token=one.token, until=unit.now + lease_seconds * MICROS)
+
+
 def resume(unit: Unit, key: StoreKey, caller: Caller, asked: str, *, lease_seconds: int) -> str:
     """Take up one's own lease in another context, where its first was lost; its new token, under which alone it ends.
 

@@ -38,7 +38,7 @@ from memstore.embedding import Drainer, Embedding
 from memstore.errors import Conflict, Denied, InvalidInput
 from memstore.importing import Line
 from memstore.log import Progress, silent
-from memstore.ports import Store, VectorIndex
+from memstore.ports import Store, Unit, VectorIndex
 from memstore.render import Answer
 from memstore.requests import (
     GetRequest,
@@ -155,14 +155,16 @@ class MemStore:
         return self._signer.name
 
     def _caller(self, scope: str = "") -> Caller:
-        """The caller as the log says now: registered, with a key that stands, in a scope of its own (T9, T13)."""
-        scope = scope or self.scope
         with self._store.read() as unit:
-            principal = unit.view.principal(self._signer.name)
-            key = unit.registry.key(self._signer.keyid)
-            size = unit.log.head().size
-            launch = self._launch_of(scope)
-            granted = acts_by_grant(launch, self._signer.name, scope, unit.view, unit.now)
+            return self._caller_in(unit, scope or self.scope)
+
+    def _caller_in(self, unit: Unit, scope: str) -> Caller:
+        """The caller as the log says now: registered, with a key that stands, in a scope of its own (T9, T13)."""
+        principal = unit.view.principal(self._signer.name)
+        key = unit.registry.key(self._signer.keyid)
+        size = unit.log.head().size
+        launch = self._launch_of(scope)
+        granted = acts_by_grant(launch, self._signer.name, scope, unit.view, unit.now)
         if principal is None or key is None or key.principal != principal.name:
             raise Denied("The caller is not registered in this store", code="unknown_principal")
         if key.retired is not None or not key.stands_at(size):
@@ -335,8 +337,11 @@ class MemStore:
         return briefs.brief_again(self._store, self._caller(), session, max_tokens)
 
     def renew(self) -> None:
-        """Extend the lease of the current session: what a server does while its client is there (3.6)."""
-        self._renewed()
+        """Extend the leases of the current session and of the handoffs that this context holds.
+
+        What a server does while its client is there (3.6).
+        """
+        handoffs.renew_held(self._store, self._renewed(), lease_seconds=self._lease_seconds)
 
     def agents(self) -> list[dict[str, Any]]:
         """The principals that share this caller's scope: names, roles, whom they are under, what they can and take."""
@@ -377,6 +382,9 @@ class MemStore:
 
     def _renewed(self) -> Caller:
         """The caller, its session's lease extended where a part of it has run."""
-        caller = self._caller()
-        sessions.renew_current(self._store, caller)
+        with self._store.read() as unit:
+            caller = self._caller_in(unit, self.scope)
+            due = sessions.due(unit, caller)
+        if due:
+            sessions.renew(self._store, due)
         return caller

@@ -87,15 +87,17 @@ def _store_goal(unit: Unit, key: StoreKey, caller: Caller, request: SessionStart
     return ""
 
 
-def renew_current(store: Store, caller: Caller) -> None:
-    """Extend the lease of the caller's session once a part of it has run; a lapsed one stays over."""
-    with store.read() as unit:
-        current = unit.records.sessions(caller.scope, launch=caller.launch, most=1)
-        due = unit.now + (LEASE_SECONDS - RENEW_AFTER_SECONDS) * MICROS
-    if not current or current[0].ended or current[0].expires_at > due:
-        return
+def due(unit: Unit, caller: Caller) -> str:
+    """The caller's session, once a part of its lease has run; "" before that, and for a lapsed one, which is over."""
+    current = unit.records.sessions(caller.scope, launch=caller.launch, most=1)
+    most = unit.now + (LEASE_SECONDS - RENEW_AFTER_SECONDS) * MICROS
+    return current[0].id if current and not current[0].ended and current[0].expires_at <= most else ""
+
+
+def renew(store: Store, session: str) -> None:
+    """Extend the lease of a session that is not over."""
     with store.write() as unit:
-        found = unit.view.session(current[0].id)
+        found = unit.view.session(session)
         if found is not None and not found.ended:
             unit.records.lease(found.id, unit.now + LEASE_SECONDS * MICROS)
 

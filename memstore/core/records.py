@@ -58,8 +58,12 @@ class Content(BaseModel):
 
     def to_bytes(self) -> bytes:
         """Canonical JSON of what is not empty; strings are kept as they are, not normalised."""
+        return canonical_bytes(self.said(), nfc=False)
+
+    def said(self) -> dict[str, Any]:
+        """What of it is not empty."""
         told = self.model_dump(mode="json")
-        return canonical_bytes({name: value for name, value in told.items() if value != _EMPTY[name]}, nfc=False)
+        return {name: value for name, value in told.items() if value != _EMPTY[name]}
 
     @classmethod
     def parse(cls, data: bytes) -> Content:

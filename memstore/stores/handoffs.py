@@ -104,6 +104,11 @@ class HandoffTables:
         row = self.conn.execute(QUERIES["handoff_held"], values).fetchone()
         return handoff_from(row) if row else None
 
+    def leased(self, principal: str, launch: str) -> list[HandoffState]:
+        """The handoffs that this context holds a running lease on, oldest first."""
+        values = {"principal": principal, "launch": launch, "now": self.now}
+        return [handoff_from(row) for row in self.conn.execute(QUERIES["handoffs_leased"], values)]
+
     def lease(self, handoff: str, *, token: int, until: int) -> None:
         self.conn.execute(QUERIES["lease_handoff"], (handoff, token, until))
 

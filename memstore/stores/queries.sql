@@ -774,6 +774,12 @@ WHERE h.scope = :scope AND h.holder = :principal AND h.holder <> ''
         UNION SELECT p.under FROM principals p JOIN up ON p.name = up.name) SELECT name FROM up))
 ORDER BY (SELECT max(a.seq) FROM answers a WHERE a.handoff = h.id AND a.action IN ('accept', 'resume')) DESC LIMIT 1;
 
+-- name: handoffs_leased
+SELECT h.*, l.until FROM handoffs h JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.stage = 'accepted' AND h.holder = :principal AND h.holder_launch = :launch AND l.until > :now
+    AND h.id IN (SELECT handoff FROM answers WHERE launch = :launch AND action IN ('accept', 'resume'))
+ORDER BY h.seq;
+
 -- name: lease_handoff
 INSERT INTO handoff_leases (handoff, token, until) VALUES (?, ?, ?)
 ON CONFLICT (handoff) DO UPDATE SET token = excluded.token, until = excluded.until;

@@ -7,6 +7,7 @@ Files of other programs, of newer versions and damaged ones are refused before a
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -14,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from memstore.core.fold import Change
 from memstore.core.records import Content
@@ -123,6 +125,10 @@ class SqliteUnit:
         return {table: digest_of_table(self.conn, table) for table in (*PROJECTED, "contexts")}
 
 
+# Who writes to a file, among all stores that this process has open on it.
+_turns: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+
+
 class SqliteStore:
     """Connections to one database file; `write` and `read` give a `Unit` each."""
 
@@ -134,6 +140,7 @@ class SqliteStore:
         self._closed = False
         self._watching: sqlite3.Connection | None = None
         self._watch_lock = threading.Lock()
+        self._writing = _turns.setdefault(os.path.realpath(path), threading.Lock())
 
     @classmethod
     def create(cls, path: Path, clock: Callable[[], int], *, store: str, public_key: bytes) -> SqliteStore:
@@ -179,21 +186,32 @@ class SqliteStore:
     def write(self) -> Iterator[SqliteUnit]:
         """A write transaction. BEGIN IMMEDIATE: a deferred one fails when it turns into a writer beside another."""
         with self._borrowed() as conn:
-            conn.execute("BEGIN IMMEDIATE")
-            try:
-                floor = conn.execute(QUERIES["head"]).fetchone()["clock_floor"]
-                wall = self.clock()
-                unit = SqliteUnit(conn, max(wall, floor), wall=wall)
-                yield unit
-                if unit.seal is not None:
-                    unit.seal()
-                conn.execute("COMMIT")
-                for act in unit.acts:
-                    act()
-            except BaseException:
-                if conn.in_transaction:
-                    conn.execute("ROLLBACK")
-                raise
+            with self._turn():
+                conn.execute("BEGIN IMMEDIATE")
+                try:
+                    floor = conn.execute(QUERIES["head"]).fetchone()["clock_floor"]
+                    wall = self.clock()
+                    unit = SqliteUnit(conn, max(wall, floor), wall=wall)
+                    yield unit
+                    if unit.seal is not None:
+                        unit.seal()
+                    conn.execute("COMMIT")
+                except BaseException:
+                    if conn.in_transaction:
+                        conn.execute("ROLLBACK")
+                    raise
+            for act in unit.acts:
+                act()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One writer of this process at a time: SQLite has those that wait sleep, longer each time, and wakes nobody."""
+        if not self._writing.acquire(timeout=BUSY_SECONDS):
+            raise StoreUnavailable("Another thread holds the store", code="busy", next_call="Try again.")
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     @contextmanager
     def read(self) -> Iterator[SqliteUnit]:
