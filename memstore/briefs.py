@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from memstore.core.contexts import Extent
+from memstore.core.handoffs import is_within
 from memstore.core.labels import Label, Mark
 from memstore.core.records import Content
 from memstore.core.statements import Kind, Role
@@ -142,10 +143,12 @@ class _Brief:
     def _handoffs(self, unit: Unit, task: str) -> list[dict[str, Any]]:
         """Handoffs of the task that are not over and that this caller has to do with, those it is to have first.
 
-        A person has to do with every gate.
+        What comes to it from another scope has a task of that one. A person has to do with every gate.
         """
-        found, least = unit.handoffs.open_in(self.caller.scope, task=task), readable(unit, self.caller)
-        name = self.caller.name
+        name, least = self.caller.name, readable(unit, self.caller)
+        across = unit.handoffs.across(self.caller.scope, name)
+        found = [one for one in across if is_within(one, name, self.caller.scope, unit.view, unit.now)]
+        found += unit.handoffs.open_in(self.caller.scope, task=task)
         person = self.caller.principal.role is Role.HUMAN
         mine = [
             one

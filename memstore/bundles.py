@@ -17,6 +17,7 @@ from memstore.core.merkle import inclusion_proof, leaf_hash, verify_inclusion
 from memstore.core.notes import verify_checkpoint
 from memstore.core.offers import HandoffAnswered, HandoffDecided, HandoffOffered, HandoffReceived
 from memstore.core.statements import (
+    Granted,
     KeyAction,
     KeyChanged,
     PrincipalRegistered,
@@ -38,6 +39,8 @@ def export(store: Store, handoff: str) -> dict[str, Any]:
             raise NotFound("There is no such handoff", code="unknown_id", next_call="handoff_inbox lists yours.")
         acts = [found.seq, *(one.seq for one in unit.receipts.receipts(handoff))]
         acts += [one.seq for one in unit.receipts.answers(handoff)]
+        grant = unit.view.grant(found.gives) if found.gives else None
+        acts += [grant.seq] if grant is not None else []
         authors = {found.sender, OPERATOR_NAME}
         authors |= {one.author for one in unit.receipts.receipts(handoff)}
         authors |= {one.author for one in unit.receipts.answers(handoff)}
@@ -87,6 +90,8 @@ def _verified(bundle: dict[str, Any], store: str) -> dict[str, Any]:
     checkpoint = verify_checkpoint(bundle["checkpoint"], origin_of_store(store), public)
     keys: dict[tuple[str, str], bytes] = {}
     acts: list[dict[str, Any]] = []
+    given: dict[str, tuple[str, str]] = {}
+    named: dict[str, tuple[str, str]] = {}
     last = -1
     for item in bundle["entries"]:
         entry, payload = item["entry"], base64.b64decode(item["payload"], validate=True)
@@ -122,8 +127,16 @@ def _verified(bundle: dict[str, Any], store: str) -> dict[str, Any]:
         # 5. It is about this handoff.
         act = _act(statement, short_id("h-", digest), bundle["handoff"])
         acts += [{"seq": entry["seq"], "act": act, "author": statement.author}] if act else []
-    if not acts or acts[0]["act"] != "offered":
+        if isinstance(statement, Granted):
+            given[short_id("g-", digest)] = (statement.author, statement.principal)
+        if isinstance(statement, HandoffOffered):
+            named = {statement.grant: (statement.author, statement.receiver)} if statement.grant else {}
+    told = [one["act"] for one in acts if one["act"] != "granted"]
+    if not told or told[0] != "offered":
         raise _bad("the offer itself is not in it")
+    # 6. The grant in it is the one that the offer carries, from its sender to its receiver.
+    if given != named:
+        raise _bad("it holds a grant that is not of the handoff, or lacks the one that is")
     return {"handoff": bundle["handoff"], "store": store, "size": checkpoint.size, "acts": acts}
 
 
@@ -152,6 +165,8 @@ def _act(statement: Statement, own: str, handoff: str) -> str:
             return str(action)
         case HandoffDecided(handoff=named, approved=approved) if named == handoff:
             return "approve" if approved else "deny"
+        case Granted():
+            return "granted"
         case PrincipalRegistered() | KeyChanged():
             return ""
         case _:

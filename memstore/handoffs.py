@@ -23,7 +23,7 @@ from memstore.handoff_ports import Answered
 from memstore.inspecting import Inspection, inspect, offered
 from memstore.offering import outputs_of, said_as
 from memstore.ports import Store, Unit
-from memstore.receiving import for_me, is_of, unknown
+from memstore.receiving import for_me, is_of, reaches, unknown
 from memstore.recording import known_records
 from memstore.render import Answer, timestamp
 from memstore.requests import HandoffRespondRequest
@@ -76,7 +76,7 @@ def _round(unit: Unit, caller: Caller, handoff: HandoffState) -> int:
 
 def _reachable(unit: Unit, caller: Caller, asked: str) -> HandoffState:
     found = unit.view.handoff(asked)
-    if found is None or found.scope != caller.scope:
+    if found is None or not reaches(unit, caller, found):
         raise unknown()
     party = caller.name in (found.sender, found.holder) or is_addressed(found, caller.principal)
     if not party:
@@ -159,7 +159,7 @@ def _acceptance(unit: Unit, caller: Caller, handoff: HandoffState, request: Hand
     mine = receipt is not None and (receipt.author, receipt.launch) == (caller.name, caller.launch)
     if receipt is None or not mine or receipt.handoff != handoff.id:
         raise NotFound("`receipt` is none of yours, for this handoff", code="unknown_receipt", next_call=RECEIVE_AGAIN)
-    found = inspect(unit, handoff, caller.principal)
+    found = inspect(unit, handoff, caller.principal, caller.scope)
     if not is_of(receipt, found):
         raise Conflict("The receipt is old: things have changed since", code="old_receipt", next_call=RECEIVE_AGAIN)
     _refuse_unseen(unit, caller, found)
@@ -192,8 +192,11 @@ def _refuse_unseen(unit: Unit, caller: Caller, found: Inspection) -> None:
         raise Conflict(
             f"{len(unseen)} of its records were not shown to you: {', '.join(unseen)}",
             code="not_shown",
-            next_call="Call handoff_receive with more max_tokens, or memory_get them; then accept.",
+            next_call="Call handoff_receive with more max_tokens, or memory_get those of your scope; then accept.",
         )
+
+
+_NOT_RAISED = "were not shown whole, or are not yours to raise: memory_review says why"
 
 
 def _taken(unit: Unit, key: StoreKey, caller: Caller, handoff: HandoffState, note: str, lease_seconds: int) -> str:
@@ -206,7 +209,8 @@ def _taken(unit: Unit, key: StoreKey, caller: Caller, handoff: HandoffState, not
     left = len(outputs) - len(endorsed)
     told = [f"Endorsed {len(endorsed)} outputs."]
     if left:
-        told.append(f"{left} were not shown whole, or are not yours to raise: memory_review says why.")
+        why = "are of another scope, and reviewed there" if handoff.scope != caller.scope else _NOT_RAISED
+        told.append(f"{left} {why}.")
     context = unit.view.context(caller.launch)
     if context is not None and caller.principal.has_mark and context.mark.label < caller.principal.ceiling:
         told.append("Your mark is lowered by what else you were shown: memory_review what of it you checked.")
@@ -227,7 +231,9 @@ def _clarification(
         raise InvalidInput("`reason` is missing: it answers what was asked", code="missing_field")
     fields: dict[str, Any] = {"outputs": answers}
     if request.reason.strip():
-        more = {"answers": handoff.question} if handoff.question else {}
+        question = unit.view.record(handoff.question)
+        # Asked across scopes, it is a question of the other one, and stays open there.
+        more = {"answers": question.id} if question is not None and question.scope == caller.scope else {}
         fields["reason"] = said_as(unit, key, caller, request.reason, Kind.FINDING, "answer", **more)
     return fields, ""
 

@@ -31,7 +31,7 @@ from memstore.core.labels import Label, SignatureState, Status
 from memstore.core.offers import HandoffDecided, HandoffOffered
 from memstore.core.policy import Principal
 from memstore.core.state import HandoffState, HandoffStatus
-from memstore.core.statements import Kind, Role, Statement, parse_statement, short_id
+from memstore.core.statements import Granted, Kind, Role, Statement, parse_statement, short_id
 from memstore.errors import IntegrityError
 from memstore.ports import Unit
 from memstore.serving import Served, look_up
@@ -76,7 +76,8 @@ def offered(unit: Unit, handoff: HandoffState) -> tuple[HandoffOffered, list[str
     logged = unit.log.entry(handoff.seq)
     if not isinstance(statement, HandoffOffered) or logged is None:
         raise IntegrityError("The handoff is not what was logged", code="tampered", next_call="Run log verify.")
-    same = (statement.receiver, statement.scope, statement.type) == (handoff.receiver, handoff.scope, handoff.type)
+    said = (statement.receiver, statement.scope, statement.type, statement.grant)
+    same = said == (handoff.receiver, handoff.scope, handoff.type, handoff.gives)
     if short_id("h-", logged.entry.digest) != handoff.id or not same:
         codes.append("bad_signature")
     return statement, codes
@@ -94,15 +95,26 @@ def _sound(unit: Unit, seq: int, author: str) -> tuple[Statement | None, list[st
     return statement, [] if key is not None and key.stands_at(seq) else ["sender_revoked"]
 
 
-def inspect(unit: Unit, handoff: HandoffState, receiver: Principal) -> Inspection:
-    """Look at everything that a handoff names, as it stands now, with the eyes of this receiver."""
+def is_granted(unit: Unit, handoff: HandoffState) -> bool:
+    """Whether its sender signed the grant by which it crosses, by a key that stood: a row is no proof."""
+    grant = unit.view.grant(handoff.gives)
+    if grant is None:
+        return False
+    statement, wrong = _sound(unit, grant.seq, handoff.sender)
+    same = isinstance(statement, Granted) and tuple(statement.scopes) == grant.scopes
+    return same and not wrong and short_id("g-", bytes.fromhex(_digest(unit, grant.seq))) == handoff.gives
+
+
+def inspect(unit: Unit, handoff: HandoffState, receiver: Principal, scope: str) -> Inspection:
+    """Look at everything that a handoff names, as it stands now, with the eyes of this receiver in this scope."""
     statement, codes = offered(unit, handoff)
     named = [(part, record) for part in PARTS for record in _ids(statement, part)]
-    resumed = _checkpoint(unit, handoff)
+    # Where those who held it had come to: what an attempt after the first goes on from.
+    resumed = unit.receipts.checkpoint(handoff, scope) if handoff.holder else ""
     if resumed:
         named = [*((part, record) for part, record in named if part != "checkpoint"), ("checkpoint", resumed)]
     unit.foresee(record for _, record in named)
-    looked = {record: look_up(unit, record, handoff.scope) for _, record in named}
+    looked = {record: look_up(unit, record, scope if record == resumed else handoff.scope) for _, record in named}
     served = {record: found for record, found in looked.items() if found is not None}
     found = [(code, "") for code in codes]
     found += [("missing_record", record) for record, one in looked.items() if one is None]
@@ -120,11 +132,6 @@ def inspect(unit: Unit, handoff: HandoffState, receiver: Principal) -> Inspectio
 def _ids(statement: HandoffOffered, part: str) -> list[str]:
     value = getattr(statement, part)
     return [value] * bool(value) if isinstance(value, str) else list(value)
-
-
-def _checkpoint(unit: Unit, handoff: HandoffState) -> str:
-    """Where those who held it had come to: what an attempt after the first goes on from."""
-    return unit.receipts.checkpoint(handoff) if handoff.holder else ""
 
 
 def _digest(unit: Unit, seq: int) -> str:
@@ -215,7 +222,7 @@ def _delta(unit: Unit, handoff: HandoffState, statement: HandoffOffered) -> Delt
         Carried(**{part: were for part, (were, _) in parts.items()}),
         Carried(**{part: now for part, (_, now) in parts.items()}),
         settled=settled,
-        words={record: _words(unit, record, handoff.scope) for record in old | new} if old != new else {},
+        words={record: _words(unit, record) for record in old | new} if old != new else {},
     )
 
 
@@ -227,8 +234,10 @@ def _is_settled(unit: Unit, record: str) -> bool:
     return state.status(unit.now) is not Status.IN_FORCE or state.label < Label.ATTRIBUTED
 
 
-def _words(unit: Unit, record: str, scope: str) -> str:
-    served = look_up(unit, record, scope)
+def _words(unit: Unit, record: str) -> str:
+    """A digest of what a record says, in whatever scope: what crossed is said again in the words it had."""
+    state = unit.view.record(record)
+    served = look_up(unit, record, state.scope) if state else None
     if served is None:
         return record
     told = f"{served.state.kind}\0{served.content.title}\0{served.content.body}\0{served.content.rationale}"

@@ -7,6 +7,7 @@ holds ids and closed values. What its type must say and does not is refused with
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from memstore.contracts import in_use
@@ -79,7 +80,7 @@ def _digest(told: Any) -> str:
 
 def _answer(unit: Unit, handoff: HandoffState, note: str) -> Answer:
     receiver = unit.view.principal(handoff.receiver)
-    problems = inspect(unit, handoff, receiver).problems if receiver else ()
+    problems = inspect(unit, handoff, receiver, handoff.scope).problems if receiver else ()
     return Answer(
         {
             "handoff": handoff.id,
@@ -110,7 +111,7 @@ def _fields(
     if kind is HandoffType.DELEGATE:
         _refuse_tainted(unit, caller)
     contract = in_use(unit, request.contract).name if request.contract else ""
-    receiver = _receiver(unit, caller, kind, request.to, contract)
+    receiver = _receiver(unit, caller, kind, request.to, contract, request.grant_scopes)
     if request.fallback:
         _known(unit, caller, request.fallback, "fallback")
     task = session.task if session else ""
@@ -171,9 +172,9 @@ def _refuse_tainted(unit: Unit, caller: Caller) -> None:
         )
 
 
-def _receiver(unit: Unit, caller: Caller, kind: HandoffType, to: str, contract: str) -> Principal:
+def _receiver(unit: Unit, caller: Caller, kind: HandoffType, to: str, contract: str, across: list[str]) -> Principal:
     if not to.startswith(CAPABILITY):
-        found = _known(unit, caller, to, "to")
+        found = _known(unit, caller, to, "to", across=across)
         if contract and not accepts_contract(found, contract):
             raise InvalidInput(
                 "The receiver does not accept this version of the contract",
@@ -184,7 +185,7 @@ def _receiver(unit: Unit, caller: Caller, kind: HandoffType, to: str, contract: 
     able = [
         one
         for one in unit.registry.principals()
-        if one.name != caller.name and is_capable(one, to, contract) and _can_work(unit, caller, one)
+        if one.name != caller.name and is_capable(one, to, contract) and _can_work(unit, one, (caller.scope,))
         # Of those that the caller may delegate to: whom it may not is no receiver, however idle.
         if kind is not HandoffType.DELEGATE or may_delegate(caller.principal, one, unit.view)
     ]
@@ -210,24 +211,29 @@ def _open_work(unit: Unit, scope: str) -> dict[str, int]:
     return busy
 
 
-def _known(unit: Unit, caller: Caller, name: str, field: str) -> Principal:
-    """The principal of this name that works in the caller's scope; unknown and out of reach look alike (T13)."""
+def _known(unit: Unit, caller: Caller, name: str, field: str, *, across: Sequence[str] = ()) -> Principal:
+    """The principal of this name that works in the caller's scope; unknown and out of reach look alike (T13).
+
+    `across` are the scopes of a grant that goes with it: one that names both leads to who works in another.
+    """
     found = unit.view.principal(name)
-    if found is None or caller.scope not in found.scopes or found.role not in WORKERS:
+    leads = caller.scope in across and set(across) <= set(caller.principal.scopes)
+    scopes = tuple(across) if leads else (caller.scope,)
+    if found is None or set(scopes).isdisjoint(found.scopes) or found.role not in WORKERS:
         raise NotFound(
             f"`{field}` names nobody who works here", code="unknown_principal", next_call="See memstore://agents."
         )
     if found.name == caller.name:
         raise InvalidInput(f"`{field}` names yourself", code="to_oneself", next_call="Name somebody else, or go on.")
-    if not _can_work(unit, caller, found):
+    if not _can_work(unit, found, scopes):
         raise Denied(f"`{field}` names a principal that was retired", code="retired", next_call="Name another.")
     return found
 
 
-def _can_work(unit: Unit, caller: Caller, principal: Principal) -> bool:
+def _can_work(unit: Unit, principal: Principal, scopes: tuple[str, ...]) -> bool:
     keys = unit.registry.keys_of(principal.name)
     stands = bool(keys) and keys[-1].retired is None and keys[-1].compromised is None
-    return stands and caller.scope in principal.scopes and principal.role in WORKERS
+    return stands and not set(scopes).isdisjoint(principal.scopes) and principal.role in WORKERS
 
 
 def outputs_of(unit: Unit, caller: Caller, kind: HandoffType, asked: list[str]) -> list[str]:

@@ -10,13 +10,13 @@ from typing import Any
 
 from memstore.answers import Giver, Page
 from memstore.core.boundary import POSTURE
-from memstore.core.handoffs import OPEN, is_addressed, may_take
+from memstore.core.handoffs import OPEN, is_addressed, is_within, may_take
 from memstore.core.labels import Label
 from memstore.core.offers import HandoffReceived
 from memstore.core.policy import Denied as NotAllowed
 from memstore.core.state import HandoffState, HandoffStatus, ReceiptState
 from memstore.errors import Conflict, InternalError, NotFound
-from memstore.inspecting import PARTS, Inspection, inspect, rules_of
+from memstore.inspecting import PARTS, Inspection, inspect, is_granted, rules_of
 from memstore.ports import Store, Unit
 from memstore.render import Answer, Budget, timestamp
 from memstore.requests import HandoffReceiveRequest
@@ -33,7 +33,10 @@ def receive(store: Store, key: StoreKey, caller: Caller, request: HandoffReceive
 
         def look(unit: Unit) -> tuple[tuple[Inspection, Answer, int], Page]:
             handoff = for_me(unit, caller, request.handoff)
-            found, page = inspect(unit, handoff, caller.principal), Page(Budget(request.max_tokens - ENVELOPE_TOKENS))
+            found, page = (
+                inspect(unit, handoff, caller.principal, caller.scope),
+                Page(Budget(request.max_tokens - ENVELOPE_TOKENS)),
+            )
             return (found, shown(Giver(unit, key, caller, page, unit.now), found), unit.log.head().size), page
 
         (found, answer, size), mark = disclosed(store, caller, look)
@@ -47,7 +50,7 @@ def receive(store: Store, key: StoreKey, caller: Caller, request: HandoffReceive
 def for_me(unit: Unit, caller: Caller, asked: str) -> HandoffState:
     """The handoff, where this caller may take it now; who may not learns no more than that (T13)."""
     found = unit.view.handoff(asked)
-    if found is None or found.scope != caller.scope or not is_addressed(found, caller.principal):
+    if found is None or not reaches(unit, caller, found) or not is_addressed(found, caller.principal):
         raise unknown()
     status = found.status(unit.now)
     if status is HandoffStatus.AWAITING_APPROVAL:
@@ -61,8 +64,18 @@ def for_me(unit: Unit, caller: Caller, asked: str) -> HandoffState:
     return found
 
 
+def reaches(unit: Unit, caller: Caller, handoff: HandoffState) -> bool:
+    """T13: whether it is of the caller's scope, or comes to it across scopes by a grant that names both."""
+    if not is_within(handoff, caller.name, caller.scope, unit.view, unit.now):
+        return False
+    return handoff.scope == caller.scope or is_granted(unit, handoff)
+
+
 def unknown() -> NotFound:
     return NotFound("There is no such handoff", code="unknown_id", next_call="handoff_inbox lists yours.")
+
+
+_HOW = ": give more, or memory_get those of your scope."
 
 
 def shown(giver: Giver, found: Inspection) -> Answer:
@@ -93,7 +106,7 @@ def shown(giver: Giver, found: Inspection) -> Answer:
         "named": _named(found),
         "outputs": outputs,
         "posture": "quarantine" if found.handoff.label < Label.ATTRIBUTED else POSTURE[found.handoff.type],
-        "note": f"{left_out} more records did not fit max_tokens; memory_get reads them." if left_out else "",
+        "note": f"{left_out} more records did not fit max_tokens{_HOW}" if left_out else "",
     }
     return Answer(told, giver.page.lowest)
 
@@ -121,7 +134,7 @@ def _receipt(store: Store, key: StoreKey, caller: Caller, found: Inspection, siz
     with store.write() as unit:
         handoff = for_me(unit, caller, found.handoff.id)
         same = unit.log.head().size == size and handoff.token == found.handoff.token
-        again = found if same else inspect(unit, handoff, caller.principal)
+        again = found if same else inspect(unit, handoff, caller.principal, caller.scope)
         if (again.verified, again.digest, handoff.token) != (found.verified, found.digest, found.handoff.token):
             return ""
         for one in unit.receipts.receipts(handoff.id):

@@ -24,8 +24,8 @@ from memstore.core.offers import (
     HandoffType,
 )
 from memstore.core.policy import Allowed, Decision, Denied, Principal, may_use_scope
-from memstore.core.reviews import above
-from memstore.core.state import ContractState, HandoffState, HandoffStatus, ReceiptState, View
+from memstore.core.reviews import above, stands
+from memstore.core.state import ContractState, GrantState, HandoffState, HandoffStatus, ReceiptState, View
 from memstore.core.statements import Kind, Role, short_id
 
 S, A = HandoffStatus, HandoffAction
@@ -156,6 +156,22 @@ def may_take(handoff: HandoffState, principal: Principal, now: int) -> Decision:
     return Allowed() if dead or others else Denied("its receiver still has it")
 
 
+def is_within(handoff: HandoffState, name: str, scope: str, view: View, now: int) -> bool:
+    """T13: whether it is of this scope, or its receiver works there and the grant that it carries names both."""
+    if handoff.scope == scope:
+        return True
+    grant = _crossing(handoff.gives, giver=handoff.sender, receiver=handoff.receiver, view=view, now=now)
+    return grant is not None and name == handoff.receiver and {handoff.scope, scope} <= set(grant.scopes)
+
+
+def _crossing(grant: str, *, giver: str, receiver: str, view: View, now: int) -> GrantState | None:
+    """The grant of this id, if its giver gave it to this receiver and it stands."""
+    found = view.grant(grant) if grant else None
+    if found is None or (found.giver, found.principal) != (giver, receiver):
+        return None
+    return found if stands(found, view, now) else None
+
+
 def hop_of(kind: HandoffType, receiver: str, parent: HandoffState | None) -> int:
     """How far work has travelled: one further than the handoff worked under, save a report back to who gave that."""
     if parent is None:
@@ -173,7 +189,7 @@ def permitted_handoff(statement: Statement, view: View, now: int) -> Decision:
         case HandoffOffered():
             return _may_offer(statement, author, view, now)
         case HandoffReceived():
-            found = _reachable(statement.handoff, author, view, statement.launch)
+            found = _reachable(statement.handoff, author, view, statement.launch, now)
             if found is None or not is_addressed(found, author):
                 return Denied("there is no such handoff for this principal")
             same = statement.token == found.token
@@ -192,18 +208,19 @@ def permitted_handoff(statement: Statement, view: View, now: int) -> Decision:
             return Allowed()
 
 
-def _reachable(handoff: str, author: Principal, view: View, launch: str) -> HandoffState | None:
-    """T13: the handoff, if it is of the scope that this context works in."""
+def _reachable(handoff: str, author: Principal, view: View, launch: str, now: int) -> HandoffState | None:
+    """T13: the handoff, if it is of the scope that this context works in, or crosses to it."""
     found, context = view.handoff(handoff), view.context(launch)
-    here = found is not None and context is not None and context.scope == found.scope in author.scopes
-    return found if here else None
+    if found is None or context is None or context.scope not in author.scopes:
+        return None
+    return found if is_within(found, author.name, context.scope, view, now) else None
 
 
 def _may_offer(statement: HandoffOffered, author: Principal, view: View, now: int) -> Decision:
     context, receiver = view.context(statement.launch), view.principal(statement.receiver)
     if context is None or context.scope != statement.scope:
         return Denied("there is no such scope for this principal")
-    if receiver is None or isinstance(may_use_scope(receiver, statement.scope), Denied):
+    if receiver is None or not _reaches(statement, receiver, view, now):
         return Denied("there is no such receiver in this scope")
     if receiver.name == author.name or statement.fallback == author.name:
         return Denied("nobody hands work to himself")
@@ -229,6 +246,14 @@ def _may_offer(statement: HandoffOffered, author: Principal, view: View, now: in
     return Allowed()
 
 
+def _reaches(statement: HandoffOffered, receiver: Principal, view: View, now: int) -> bool:
+    """T13: whether the receiver works in the scope of the handoff, or where the grant that it carries leads from it."""
+    if isinstance(may_use_scope(receiver, statement.scope), Allowed):
+        return True
+    grant = _crossing(statement.grant, giver=statement.author, receiver=receiver.name, view=view, now=now)
+    return grant is not None and statement.scope in grant.scopes and not set(grant.scopes).isdisjoint(receiver.scopes)
+
+
 def _works_in(view: View, name: str, scope: str) -> bool:
     found = view.principal(name)
     return found is not None and isinstance(may_use_scope(found, scope), Allowed)
@@ -252,7 +277,10 @@ def _contract_holds(statement: HandoffOffered, receiver: Principal, view: View) 
 
 def _hop_holds(statement: HandoffOffered, view: View) -> Decision:
     parent = view.handoff(statement.parent) if statement.parent else None
-    if statement.parent and (parent is None or statement.author != parent.holder or parent.scope != statement.scope):
+    mine = parent is not None and statement.author == parent.holder
+    # What crossed into this scope is worked under in the context that took it, and counts its hops on.
+    near = parent is not None and (parent.scope == statement.scope or parent.holder_launch == statement.launch)
+    if statement.parent and not (mine and near):
         return Denied("its author does not work under that handoff")
     right = statement.hop == hop_of(statement.type, statement.receiver, parent)
     chain = (parent.correlation or parent.id) if parent else ""
@@ -260,7 +288,7 @@ def _hop_holds(statement: HandoffOffered, view: View) -> Decision:
 
 
 def _may_answer(statement: HandoffAnswered, author: Principal, view: View, now: int) -> Decision:
-    found = _reachable(statement.handoff, author, view, statement.launch)
+    found = _reachable(statement.handoff, author, view, statement.launch, now)
     if found is None:
         return Denied("there is no such handoff for this principal")
     action, by_sender = statement.action, author.name == found.sender

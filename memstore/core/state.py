@@ -92,7 +92,7 @@ class SessionState:
 
 @dataclass(frozen=True, slots=True)
 class GrantState:
-    """One fresh context given to a principal, and what bounds it; `revoked` by its own revocation."""
+    """One fresh context given to a principal, and what bounds it; `revoked` by its own revocation, `seq` its entry."""
 
     id: str
     principal: str
@@ -103,6 +103,7 @@ class GrantState:
     depth: int
     under: str = ""
     revoked: bool = False
+    seq: int = -1
 
 
 class HandoffStatus(StrEnum):

@@ -80,6 +80,11 @@ class HandoffTables:
         values = {"scope": scope, "principal": principal}
         return [handoff_from(row) for row in self.conn.execute(QUERIES[query], values)]
 
+    def across(self, scope: str, principal: str, *, done: bool = False) -> list[HandoffState]:
+        """What this principal is to have in this scope from others, oldest first, whether or not its grant stands."""
+        values = {"scope": scope, "principal": principal, "done": done}
+        return [handoff_from(row) for row in self.conn.execute(QUERIES["handoffs_across"], values)]
+
     def open_in(self, scope: str, *, task: str = "") -> list[HandoffState]:
         """What is neither done nor given up in a scope, or in one task of it, oldest first."""
         values = {"scope": scope, "task": task}
@@ -144,9 +149,13 @@ class ReceiptTables:
     def contracts(self) -> list[ContractState]:
         return [contract_from(row) for row in self.conn.execute(QUERIES["contracts"])]
 
-    def checkpoint(self, handoff: HandoffState) -> str:
-        """The newest that stands of those written by whoever held this handoff, in that context; "" without one."""
-        values = {"handoff": handoff.id, "seq": handoff.seq, "scope": handoff.scope, "task": handoff.task}
+    def checkpoint(self, handoff: HandoffState, scope: str) -> str:
+        """The newest that stands of those written by whoever held this handoff, in that context; "" without one.
+
+        `scope` is that of who asks: what was written in another is not for it.
+        """
+        values = {"handoff": handoff.id, "seq": handoff.seq, "scope": scope}
+        values["task"] = handoff.task if scope == handoff.scope else ""
         row = self.conn.execute(QUERIES["newest_checkpoint"], values).fetchone()
         return row["id"] if row else ""
 

@@ -193,6 +193,7 @@ def grant_from(row: sqlite3.Row) -> GrantState:
         depth=row["depth"],
         under=row["under"],
         revoked=bool(row["revoked"]),
+        seq=row["seq"],
     )
 
 

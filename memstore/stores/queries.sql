@@ -741,6 +741,15 @@ WHERE h.scope = :scope AND ((h.fallback <> '' AND h.fallback = :principal) OR h.
     AND h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted')
 ORDER BY h.seq;
 
+-- name: handoffs_across
+-- What comes to its receiver from other scopes, by a grant that names this one.
+SELECT h.*, l.until FROM grants g JOIN handoffs h ON h.gives = g.id AND h.gives <> ''
+LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE g.principal = :principal AND h.receiver = :principal AND h.scope <> :scope
+    AND EXISTS (SELECT 1 FROM json_each(g.scopes) s WHERE s.value = :scope)
+    AND (:done OR h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted'))
+ORDER BY h.seq;
+
 -- name: handoffs_open
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
 WHERE h.scope = :scope AND (:task = '' OR h.task = :task)
@@ -767,8 +776,11 @@ ORDER BY c.part, c.record;
 
 -- name: handoff_held
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
-WHERE h.scope = :scope AND h.holder = :principal AND h.holder <> ''
-    AND (h.task = :task OR h.holder_launch = :launch)
+-- What crossed into this scope is worked under in the context that took it.
+WHERE h.holder = :principal AND h.holder <> '' AND (
+        (h.scope = :scope AND (h.task = :task OR h.holder_launch = :launch))
+        OR (h.holder_launch = :launch
+            AND h.id IN (SELECT handoff FROM answers WHERE launch = :launch AND action IN ('accept', 'resume'))))
     AND (h.type <> 'report' OR :principal NOT IN (WITH RECURSIVE up(name) AS (
         SELECT under FROM principals WHERE name = h.sender
         UNION SELECT p.under FROM principals p JOIN up ON p.name = up.name) SELECT name FROM up))

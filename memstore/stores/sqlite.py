@@ -205,7 +205,7 @@ class SqliteStore:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """One writer of this process at a time: SQLite has those that wait sleep, longer each time, and wakes nobody."""
+        """One writer of this process at a time: SQLite has those that wait sleep, ever longer, and wakes nobody."""
         if not self._writing.acquire(timeout=BUSY_SECONDS):
             raise StoreUnavailable("Another thread holds the store", code="busy", next_call="Try again.")
         try:
