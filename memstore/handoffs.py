@@ -20,7 +20,7 @@ from memstore.core.state import HandoffState, HandoffStatus
 from memstore.core.statements import GrantRevoked, Kind, Verification
 from memstore.errors import Conflict, Denied, InvalidInput, NotFound
 from memstore.handoff_ports import Answered
-from memstore.inspecting import Inspection, inspect, offered
+from memstore.inspecting import Inspection, inspect
 from memstore.offering import outputs_of, said_as
 from memstore.ports import Store, Unit
 from memstore.receiving import for_me, is_of, reaches, unknown
@@ -57,13 +57,15 @@ def respond(
             return _again(unit, handoff, before)
         ensure_context(unit, caller)
         _refuse_move(unit, caller, handoff, action)
+        told = {"handoff": handoff.id, "action": action, "digest": digest}
+        if action is HandoffAction.ACCEPT:
+            found, fields = _acceptance(unit, caller, handoff, request)
+            append(unit, key, caller.author, HandoffAnswered, {**told, **fields})
+            return _answer(unit, handoff.id, _taken(unit, key, caller, found, lease_seconds))
         fields, note = _checked(unit, key, caller, handoff, request, action)
-        told = {"handoff": handoff.id, "action": action, "digest": digest, **fields}
-        append(unit, key, caller.author, HandoffAnswered, told)
+        append(unit, key, caller.author, HandoffAnswered, {**told, **fields})
         if action is HandoffAction.CANCEL and handoff.gives:
             append(unit, key, caller.author, GrantRevoked, {"grant": handoff.gives})
-        if action is HandoffAction.ACCEPT:
-            note = _taken(unit, key, caller, handoff, note, lease_seconds)
         return _answer(unit, handoff.id, note)
 
 
@@ -134,10 +136,8 @@ def _checked(
     request: HandoffRespondRequest,
     action: HandoffAction,
 ) -> tuple[dict[str, Any], str]:
-    """The fields that an action adds to its statement, all that it needs checked; and what to say of it."""
+    """The fields that an action other than acceptance adds to its statement, checked; and what to say of it."""
     match action:
-        case HandoffAction.ACCEPT:
-            return _acceptance(unit, caller, handoff, request), ""
         case HandoffAction.CLARIFY:
             return _clarification(unit, key, caller, handoff, request)
         case HandoffAction.COMPLETE | HandoffAction.FAIL:
@@ -147,15 +147,17 @@ def _checked(
             return {"reason": reason}, ""
 
 
-def _acceptance(unit: Unit, caller: Caller, handoff: HandoffState, request: HandoffRespondRequest) -> dict[str, Any]:
-    """Acceptance binds a receipt of this context and attempt, and each problem in it."""
+def _acceptance(
+    unit: Unit, caller: Caller, handoff: HandoffState, request: HandoffRespondRequest
+) -> tuple[Inspection, dict[str, Any]]:
+    """Acceptance binds a receipt of this context and attempt, and each problem in it: what was found, its fields."""
     if not request.receipt:
         raise InvalidInput(
             "`receipt` is missing: what is accepted was looked at before",
             code="missing_field",
             next_call="Call handoff_receive, and pass its receipt.",
         )
-    receipt = unit.receipts.receipt(request.receipt)
+    receipt = unit.view.receipt(request.receipt)
     mine = receipt is not None and (receipt.author, receipt.launch) == (caller.name, caller.launch)
     if receipt is None or not mine or receipt.handoff != handoff.id:
         raise NotFound("`receipt` is none of yours, for this handoff", code="unknown_receipt", next_call=RECEIVE_AGAIN)
@@ -180,7 +182,7 @@ def _acceptance(unit: Unit, caller: Caller, handoff: HandoffState, request: Hand
             code="unacknowledged",
             next_call=f"Pass acknowledge={left}, or clarify or reject.",
         )
-    return {"receipt": receipt.id, "acknowledged": list(found.codes), "lease": handoff.token + 1}
+    return found, {"receipt": receipt.id, "acknowledged": list(found.codes), "lease": handoff.token + 1}
 
 
 def _refuse_unseen(unit: Unit, caller: Caller, found: Inspection) -> None:
@@ -199,15 +201,24 @@ def _refuse_unseen(unit: Unit, caller: Caller, found: Inspection) -> None:
 _NOT_RAISED = "were not shown whole, or are not yours to raise: memory_review says why"
 
 
-def _taken(unit: Unit, key: StoreKey, caller: Caller, handoff: HandoffState, note: str, lease_seconds: int) -> str:
-    """Give the lease; accepting a report endorses the outputs that it names and that were shown (T6)."""
+# Who takes these on knows of them, and vouches for nothing (T6): memory_review does, if that is what is meant.
+DOUBTFUL = frozenset({"failed_output", "disputed", "conflicting", "needs_revisit", "stale_inputs", "fallen_record"})
+
+
+def _taken(unit: Unit, key: StoreKey, caller: Caller, found: Inspection, lease_seconds: int) -> str:
+    """Give the lease; accepting a report endorses the outputs that it names, that were shown and are not doubtful."""
+    handoff = found.handoff
     unit.handoffs.lease(handoff.id, token=handoff.token + 1, until=unit.now + lease_seconds * MICROS)
     if handoff.type is not HandoffType.REPORT:
-        return note
-    outputs = offered(unit, handoff)[0].outputs
+        return ""
+    doubted = {record for problem in found.problems if problem.code in DOUBTFUL for record in problem.ids}
+    outputs = [record for record in found.statement.outputs if record not in doubted]
+    doubtful = [record for record in found.statement.outputs if record in doubted]
     endorsed = endorse_shown(unit, key, caller, tuple(outputs))
     left = len(outputs) - len(endorsed)
     told = [f"Endorsed {len(endorsed)} outputs."]
+    if doubtful:
+        told.append(f"Not endorsed for the problems that you took on: {', '.join(doubtful)}.")
     if left:
         why = "are of another scope, and reviewed there" if handoff.scope != caller.scope else _NOT_RAISED
         told.append(f"{left} {why}.")

@@ -58,6 +58,8 @@ def _whole(giver: Giver, served: Served, detail: str) -> dict[str, Any]:
     """A record in full; where the budget does not hold it, cut, with what was left out under `cut`."""
     now, page = giver.unit.now, giver.page
     item = listing(served, now) if detail == "ids" else hit(served, detail, now)
+    if detail == "full" and (under := giver.unit.receipts.worked_under(served.state)):
+        item["under"] = under
     if page.budget.take(item):
         if detail != "ids":
             page.show(served, Extent.FULL if detail == "full" else Extent.CONCISE)

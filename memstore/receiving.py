@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from memstore import contracts
 from memstore.answers import Giver, Page
 from memstore.core.boundary import POSTURE
 from memstore.core.handoffs import OPEN, is_addressed, is_within, may_take
@@ -15,7 +16,7 @@ from memstore.core.labels import Label
 from memstore.core.offers import HandoffReceived
 from memstore.core.policy import Denied as NotAllowed
 from memstore.core.state import HandoffState, HandoffStatus, ReceiptState
-from memstore.errors import Conflict, InternalError, NotFound
+from memstore.errors import Conflict, InternalError, InvalidInput, NotFound
 from memstore.inspecting import PARTS, Inspection, inspect, is_granted, rules_of
 from memstore.ports import Store, Unit
 from memstore.render import Answer, Budget, timestamp
@@ -25,6 +26,7 @@ from memstore.signing import StoreKey
 from memstore.write import append
 
 ENVELOPE_TOKENS = 400  # of an answer, for what stands around the records
+REFERENCE_TOKENS = 80  # for one that has to be withheld: its id, its ref and why
 
 
 def receive(store: Store, key: StoreKey, caller: Caller, request: HandoffReceiveRequest) -> Answer:
@@ -83,14 +85,18 @@ def shown(giver: Giver, found: Inspection) -> Answer:
     ordered = [found.served[record] for _, record in found.named if record in found.served]
     good = list(dict.fromkeys(one.id for one in ordered))
     by_id = found.served
+    withheld = [by_id[one] for one in good if by_id[one].reasons]
+    _keep_room(giver, len(withheld))
     sections: dict[str, Any] = {}
     for label in (Label.TRUSTED, Label.ATTRIBUTED):
         tier = [by_id[one] for one in good if not by_id[one].reasons and by_id[one].label is label]
         hits = [item for one in tier if (item := giver.hit(one, detail="full", first=True)) is not None]
         sections[str(label)] = {"hits": hits, "count": len(tier), "next_cursor": ""}
-    withheld = [by_id[one] for one in good if by_id[one].reasons]
-    entries = [_entry(giver, one) for one in withheld]
-    quarantined = {"entries": [one for one in entries if one], "count": len(withheld), "next_cursor": ""}
+    giver.page.budget.left += REFERENCE_TOKENS * len(withheld)
+    entries = []
+    for place, one in enumerate(withheld, 1):
+        entries.append(_entry(giver, one, rest=len(withheld) - place))
+    quarantined = {"entries": entries, "count": len(withheld), "next_cursor": ""}
     outputs = {**sections, "quarantined": quarantined}
     left_out = len(good) - sum(len(part.get("hits", part.get("entries", ()))) for part in outputs.values())
     delta = {
@@ -106,14 +112,42 @@ def shown(giver: Giver, found: Inspection) -> Answer:
         "named": _named(found),
         "outputs": outputs,
         "posture": "quarantine" if found.handoff.label < Label.ATTRIBUTED else POSTURE[found.handoff.type],
+        "contract": _contract(giver, found),
         "note": f"{left_out} more records did not fit max_tokens{_HOW}" if left_out else "",
     }
     return Answer(told, giver.page.lowest)
 
 
-def _entry(giver: Giver, served: Served) -> dict[str, Any] | None:
+def _keep_room(giver: Giver, references: int) -> None:
+    """Nobody accepts what he was not told of: each reference has its place, whatever else there is room for."""
+    giver.page.budget.left -= REFERENCE_TOKENS * references
+    if references and giver.page.budget.left < 0:
+        raise InvalidInput(
+            "`max_tokens` does not hold its references",
+            code="out_of_range",
+            next_call=f"Pass at least {ENVELOPE_TOKENS + REFERENCE_TOKENS * references}.",
+        )
+
+
+def _entry(giver: Giver, served: Served, *, rest: int) -> dict[str, Any]:
+    """An entry, or where there is no room beside the `rest` that follow its bare reference, which always fits."""
+    budget, kept = giver.page.budget, REFERENCE_TOKENS * rest
+    budget.left -= kept
     entry = giver.entry(served, listed=False)
-    return {"id": served.id, **entry} if entry else None
+    if entry is None:
+        entry = {"ref": giver.ref(served), "reasons": [str(reason) for reason in served.reasons]}
+        budget.left -= REFERENCE_TOKENS
+    budget.left += kept
+    return {"id": served.id, **entry}
+
+
+def _contract(giver: Giver, found: Inspection) -> dict[str, Any]:
+    """The contract that it is under, its schema where there is room."""
+    contract = giver.unit.view.contract(found.handoff.contract) if found.handoff.contract else None
+    if contract is None:
+        return {}
+    told = contracts.told(contract)
+    return told if giver.page.budget.take(told) else {**told, "schema": {}}
 
 
 def _named(found: Inspection) -> dict[str, Any]:

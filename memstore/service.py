@@ -17,6 +17,7 @@ from memstore import (
     briefs,
     bundles,
     checking,
+    contracts,
     gates,
     grants,
     handoffs,
@@ -32,6 +33,7 @@ from memstore import (
     reviewing,
     sessions,
 )
+from memstore.core.handoffs import accepts_contract
 from memstore.core.policy import TYPED
 from memstore.core.reviews import acts_by_grant
 from memstore.embedding import Drainer, Embedding
@@ -344,10 +346,14 @@ class MemStore:
         handoffs.renew_held(self._store, self._renewed(), lease_seconds=self._lease_seconds)
 
     def agents(self) -> list[dict[str, Any]]:
-        """The principals that share this caller's scope: names, roles, whom they are under, what they can and take."""
+        """The principals that share this caller's scope: names, roles, whom they are under, what they can and take.
+
+        `contracts` has the schema of each contract in use that one accepts.
+        """
         scope = self._caller().scope
         with self._store.read() as unit:
             found = [p for p in unit.registry.principals() if scope in p.scopes]
+            known = {one.name: contracts.told(one) for one in unit.receipts.contracts() if one.deprecated is None}
         return [
             {
                 "name": one.name,
@@ -356,6 +362,9 @@ class MemStore:
                 "team": one.team,
                 "capabilities": list(one.capabilities),
                 "accepts": list(one.accepts),
+                "contracts": {
+                    name: contract["schema"] for name, contract in known.items() if accepts_contract(one, name)
+                },
             }
             for one in found
         ]

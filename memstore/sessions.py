@@ -120,7 +120,7 @@ def end(store: Store, key: StoreKey, caller: Caller, request: SessionEndRequest)
         fields = {"scope": caller.scope, "task": session.task, "session": session.id, "origin": Origin.AGENT}
         kept = [{"id": i, "question": _as_question(unit, key, caller, i, fields)} for i in dict.fromkeys(request.keep)]
         # Before the summary is written: it is a finding too, and nobody verifies it.
-        problems = _problems(unit, session.id, request.outcome)
+        problems = [*_problems(unit, session.id, request.outcome), *_held(unit, caller)]
         if request.summary.strip():
             title = f"Summary of the session: {request.outcome}"
             content = Content(title=title, body=request.summary, tags=["session-summary"])
@@ -145,10 +145,14 @@ def _problems(unit: Unit, session: str, outcome: str) -> list[dict[str, Any]]:
     """What a reader of the outcome should know: a session is not complete that rests on what nobody verified."""
     if outcome != Outcome.COMPLETED:
         return []
+    own = unit.records.of_session(session)
+    # What was phrased in a handoff, a caveat say, is no result of the work.
+    phrased = unit.receipts.phrased([state.seq for state in own])
     unverified = [
         state.id
-        for state in unit.records.of_session(session)
-        if state.kind is Kind.FINDING
+        for state in own
+        if state.seq not in phrased
+        and state.kind is Kind.FINDING
         and state.verification is not Verification.VERIFIED
         and not (state.erased or state.revoked or state.retracted or state.superseded_by)
     ]
@@ -163,3 +167,12 @@ def _problems(unit: Unit, session: str, outcome: str) -> list[dict[str, Any]]:
             "next": "Verify them in a new session; end as partial where that is open.",
         }
     ]
+
+
+def _held(unit: Unit, caller: Caller) -> list[dict[str, Any]]:
+    """The handoffs that this context goes on holding: nobody else has them before their leases run out."""
+    held = [one.id for one in unit.handoffs.leased(caller.name, caller.launch)]
+    if not held:
+        return []
+    what = f"{len(held)} handoffs are still held by this context"
+    return [{"code": "lease_held", "what": what, "ids": held, "next": "Complete them or let them fail, with a reason."}]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from memstore.core.boundary import RULES, fits
 from memstore.core.canonical import canonical_bytes
 from memstore.core.entries import Entry
 from memstore.core.forms import Statement
@@ -202,8 +203,10 @@ def permitted_handoff(statement: Statement, view: View, now: int) -> Decision:
             known = view.contract(statement.contract) is not None
             return Denied("a version of a contract is never changed") if known else Allowed()
         case ContractDeprecated():
-            known = view.contract(statement.contract) is not None
-            return Allowed() if known else Denied("there is no such contract")
+            found_contract = view.contract(statement.contract)
+            if found_contract is None:
+                return Denied("there is no such contract")
+            return Allowed() if found_contract.deprecated is None else Denied("the contract was deprecated before")
         case _:
             return Allowed()
 
@@ -235,14 +238,24 @@ def _may_offer(statement: HandoffOffered, author: Principal, view: View, now: in
     for decision in (_contract_holds(statement, receiver, view), _hop_holds(statement, view)):
         if isinstance(decision, Denied):
             return decision
-    named = [*statement.outputs, *statement.questions, *statement.rejected, *statement.constraints, *statement.caveats]
-    named += [statement.intent, statement.directive, statement.rationale, statement.gate, statement.checkpoint]
-    for record in filter(None, named):
+    return _names_rightly(statement, view)
+
+
+_SINGLE = ("intent", "directive", "rationale", "gate", "checkpoint")
+
+
+def _names_rightly(statement: HandoffOffered, view: View) -> Decision:
+    """Whether what it names is of its scope, and of a kind that can stand for its part."""
+    named = [(part, record) for part in CARRIED for record in getattr(statement, part)]
+    named += [(part, getattr(statement, part)) for part in _SINGLE if getattr(statement, part)]
+    for part, record in named:
         state = view.record(record)
         if state is None or state.scope != statement.scope:
             return Denied("it names a record that is not here")
-        if state.kind is Kind.EXTERNAL and not (statement.type is HandoffType.INTAKE and record in statement.outputs):
+        if state.kind is Kind.EXTERNAL and not (statement.type is HandoffType.INTAKE and part == "outputs"):
             return Denied("outside content is handed over by an intake alone")
+        if not fits(part, state.kind):
+            return Denied("it names a record of a kind that cannot stand for that part")
     return Allowed()
 
 
@@ -306,7 +319,23 @@ def _may_answer(statement: HandoffAnswered, author: Principal, view: View, now: 
     if statement.lease != (found.token + 1 if grants else found.token if action in HOLDERS else 0):
         return Denied("the lease is not the one that counts")
     after = moved(_before(found, action, now), action, by_sender=by_sender)
-    return after if isinstance(after, Denied) else Allowed()
+    if isinstance(after, Denied):
+        return after
+    return _receipt_holds(statement, found, view) if action is A.ACCEPT else Allowed()
+
+
+def _receipt_holds(statement: HandoffAnswered, found: HandoffState, view: View) -> Decision:
+    """Acceptance names a receipt of this author, context and attempt, and takes on just the problems in it."""
+    receipt = view.receipt(statement.receipt) if statement.receipt else None
+    if receipt is None:
+        return Denied("nothing is accepted without a receipt")
+    of = (receipt.handoff, receipt.author, receipt.launch, receipt.token)
+    if of != (found.id, statement.author, statement.launch, found.token):
+        return Denied("the receipt is of another handoff, context or attempt")
+    if set(statement.acknowledged) != set(receipt.problems):
+        return Denied("the problems that are taken on are not those of the receipt")
+    barred = any(code not in RULES or RULES[code].bars for code in receipt.problems)
+    return Denied("what is not valid is not accepted") if barred else Allowed()
 
 
 def _before(found: HandoffState, action: HandoffAction, now: int) -> HandoffStatus:

@@ -17,7 +17,8 @@ from memstore.core.handoffs import (
 )
 from memstore.core.labels import Label
 from memstore.core.offers import HandoffAction, HandoffType
-from memstore.core.state import ContractState, HandoffState, HandoffStatus, ReceiptState
+from memstore.core.state import ContractState, HandoffState, HandoffStatus, ReceiptState, RecordState
+from memstore.core.statements import Kind
 from memstore.handoff_ports import Answered
 from memstore.stores.sql import QUERIES, member
 
@@ -124,10 +125,6 @@ class ReceiptTables:
     def __init__(self, conn: sqlite3.Connection) -> None:
         self.conn = conn
 
-    def receipt(self, receipt: str) -> ReceiptState | None:
-        row = self.conn.execute(QUERIES["receipt"], (receipt,)).fetchone()
-        return receipt_from(row) if row else None
-
     def receipts(self, handoff: str) -> list[ReceiptState]:
         """All receipts of a handoff, oldest first."""
         return [receipt_from(row) for row in self.conn.execute(QUERIES["receipts"], (handoff,))]
@@ -145,6 +142,23 @@ class ReceiptTables:
         """Those of these records of which this context was shown anything."""
         values = (launch, json.dumps(list(records)))
         return {row["id"] for row in self.conn.execute(QUERIES["shown_of"], values)}
+
+    def worked_under(self, state: RecordState) -> dict[str, Any]:
+        """What a record was written under, as the log tells: {handoff, intent[], constraints[]}, without what is empty.
+
+        The handoff is the one that its context held, the others are what that had been shown before it wrote.
+        """
+        told = {name: getattr(state, name) for name in ("launch", "scope", "task", "seq", "shown")}
+        row = self.conn.execute(QUERIES["worked_under"], told).fetchone()
+        handoff = row["handoff"] if row else ""
+        found: dict[str, Any] = {"handoff": handoff, "intent": [], "constraints": []}
+        for row in self.conn.execute(QUERIES["told_before"], {**told, "handoff": handoff}):
+            found["intent" if row["kind"] == Kind.INTENT else "constraints"].append(row["id"])
+        return {name: value for name, value in found.items() if value}
+
+    def phrased(self, seqs: Sequence[int]) -> set[int]:
+        """Those of these positions at which something was phrased for a handoff."""
+        return {row["record"] for row in self.conn.execute(QUERIES["phrased_of"], (json.dumps(list(seqs)),))}
 
     def contracts(self) -> list[ContractState]:
         return [contract_from(row) for row in self.conn.execute(QUERIES["contracts"])]

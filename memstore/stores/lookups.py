@@ -15,9 +15,9 @@ from memstore.core.contexts import ContextState
 from memstore.core.labels import Label, Mark, Source
 from memstore.core.policy import KeyState, Principal, Tool
 from memstore.core.records import Content
-from memstore.core.state import ContractState, GrantState, HandoffState, RecordState, SessionState
+from memstore.core.state import ContractState, GrantState, HandoffState, ReceiptState, RecordState, SessionState
 from memstore.core.statements import Kind, Origin, Role, Verification
-from memstore.stores.handoffs import contract_from, handoff_from
+from memstore.stores.handoffs import contract_from, handoff_from, receipt_from
 from memstore.stores.memo import Memo
 from memstore.stores.projection import relabel_record
 from memstore.stores.sql import QUERIES, member, readable
@@ -176,6 +176,10 @@ class Lookups:
     def handoff(self, handoff: str) -> HandoffState | None:
         row = self._one("handoff", handoff)
         return handoff_from(row) if row else None
+
+    def receipt(self, receipt: str) -> ReceiptState | None:
+        row = self._one("receipt", receipt)
+        return receipt_from(row) if row else None
 
     def contract(self, contract: str) -> ContractState | None:
         row = self._one("contract", contract)

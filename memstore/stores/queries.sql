@@ -672,6 +672,12 @@ WHERE receiver = (SELECT principal FROM keys WHERE keyid = ?);
 -- name: put_phrased
 INSERT OR IGNORE INTO phrased (record, handoff, gate) VALUES (?, ?, ?);
 
+-- name: phrased_of
+SELECT p.record FROM json_each(?1) j CROSS JOIN phrased p ON p.record = j.value
+UNION
+SELECT r.seq FROM json_each(?1) j CROSS JOIN records r ON r.seq = j.value
+WHERE r.id IN (SELECT h.reason FROM handoffs h WHERE h.reason <> '');
+
 -- name: handoffs_by_type
 SELECT type AS name, count(*) AS many FROM handoffs GROUP BY type ORDER BY type;
 
@@ -836,6 +842,25 @@ SELECT * FROM contracts WHERE name = ?;
 
 -- name: contracts
 SELECT * FROM contracts ORDER BY name;
+
+-- name: worked_under
+-- What its context had taken up before, and neither ended nor lost to another.
+SELECT a.handoff FROM answers a
+WHERE a.launch = :launch AND a.action IN ('accept', 'resume') AND a.seq < :seq AND NOT EXISTS (
+    SELECT 1 FROM answers o WHERE o.handoff = a.handoff AND o.seq > a.seq AND o.seq < :seq
+        AND o.action IN ('accept', 'resume', 'complete', 'fail', 'cancel'))
+ORDER BY a.seq DESC LIMIT 1;
+
+-- name: told_before
+-- The intents and constraints of its scope that its context had been shown before, and those of the handoff.
+SELECT r.kind, r.id FROM records r
+WHERE r.scope = :scope AND r.task IN ('', :task) AND r.kind IN ('intent', 'constraint') AND r.seq < :seq
+    AND EXISTS (SELECT 1 FROM contexts c JOIN disclosures d ON d.record = r.seq AND d.context = c.no
+        WHERE c.launch = :launch AND d.n <= :shown)
+UNION
+SELECT r.kind, r.id FROM handoffs h JOIN carried c ON c.handoff = h.seq AND c.part = 'constraints'
+JOIN records r ON r.id = c.record WHERE h.id = :handoff AND r.scope = :scope
+ORDER BY 1, 2 LIMIT 64;
 
 -- name: newest_checkpoint
 -- Of each context that took this handoff: written while it held it, and before it took up another of the same task.
