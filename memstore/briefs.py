@@ -5,7 +5,7 @@ It is bounded and never lowers a mark: bodies that stand as high as the caller c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -21,6 +21,7 @@ from memstore.render import Answer, Budget, revisited, snippet, timestamp
 from memstore.serving import Caller, Served, Shown, disclosed, look_up, mark_label, readable
 
 MOST_OF_A_KIND = 200
+AHEAD = 16  # records that are read at once
 MOST_MISSES = 5  # items that did not fit, after which a list of the brief is over
 # What a brief tells of each tier, in this order.
 _TOLD = (Kind.CONSTRAINT, Kind.DECISION, Kind.QUESTION)
@@ -76,9 +77,11 @@ class _Brief:
         self.left_out += listed.total - len(listed.ids)
         return listed.ids
 
-    def _looked_up(self, unit: Unit, records: Iterable[str]) -> Iterator[tuple[int, Served]]:
+    def _looked_up(self, unit: Unit, records: tuple[str, ...]) -> Iterator[tuple[int, Served]]:
         """(place, record), each verified when it is reached: a brief shows some twenty of what may be hundreds."""
         for place, record in enumerate(records):
+            if place % AHEAD == 0:
+                unit.foresee(records[place : place + AHEAD])
             served = look_up(unit, record, self.caller.scope)
             if served is not None and not served.reasons:
                 yield place, served

@@ -71,7 +71,9 @@ def _entry(unit: Unit, leaves: list[bytes], seq: int) -> dict[str, Any]:
 
 
 def verify_bundle(bundle: dict[str, Any], *, store: str) -> dict[str, Any]:
-    """What a bundle proves, {handoff, store, size, acts[{seq, act, author}]}; raises `IntegrityError` else.
+    """What a bundle proves, {handoff, store, size, acts[{seq, act, author, attested}]}; raises `IntegrityError` else.
+
+    `attested` are acts that the store signed for an author whom it had authenticated.
 
     `store` is the id of the store that the reader trusts: a bundle says of itself which store it is from, and anybody
     can make a store.
@@ -121,12 +123,15 @@ def _verified(bundle: dict[str, Any], store: str) -> dict[str, Any]:
         if signer is None:
             raise _bad("a statement is signed by a key that nobody registered for its author")
         message = pre_authentication_encoding(entry["payload_type"], payload)
-        verify_signature(signer, base64.b64decode(item["signature"], validate=True), message)
+        attested = _is_attested(item, signer, public, message)
         if not genesis:
             _learn(statement, keys)
         # 5. It is about this handoff.
         act = _act(statement, short_id("h-", digest), bundle["handoff"])
-        acts += [{"seq": entry["seq"], "act": act, "author": statement.author}] if act else []
+        said = {"seq": entry["seq"], "act": act, "author": statement.author, "attested": attested}
+        acts += [said] if act else []
+        if attested and not act:
+            raise _bad("a key was registered by somebody who did not sign for it")
         if isinstance(statement, Granted):
             given[short_id("g-", digest)] = (statement.author, statement.principal)
         if isinstance(statement, HandoffOffered):
@@ -138,6 +143,17 @@ def _verified(bundle: dict[str, Any], store: str) -> dict[str, Any]:
     if given != named:
         raise _bad("it holds a grant that is not of the handoff, or lacks the one that is")
     return {"handoff": bundle["handoff"], "store": store, "size": checkpoint.size, "acts": acts}
+
+
+def _is_attested(item: dict[str, Any], signer: bytes, store: bytes, message: bytes) -> bool:
+    """Whether the store signed for an author that it had authenticated; raises where neither of them signed."""
+    signature = base64.b64decode(item["signature"], validate=True)
+    try:
+        verify_signature(signer, signature, message)
+    except IntegrityError:
+        verify_signature(store, signature, message)
+        return True
+    return False
 
 
 def _learn(statement: Statement, keys: dict[tuple[str, str], bytes]) -> None:
