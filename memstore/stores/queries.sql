@@ -155,8 +155,8 @@ SELECT DISTINCT r.id FROM contexts c JOIN disclosures d ON d.context = c.no JOIN
 WHERE c.launch = ? AND d.n <= c.shown AND r.id IN (SELECT value FROM json_each(?));
 
 -- name: reviewed_in
-SELECT 1 FROM reviews v JOIN records r ON r.id = v.record
-WHERE v.launch = ? AND v.record = ? AND v.void = 0 AND r.author <> v.author LIMIT 1;
+SELECT DISTINCT v.record FROM json_each(?2) j CROSS JOIN reviews v ON v.record = j.value
+JOIN records r ON r.id = v.record WHERE v.launch = ?1 AND v.void = 0 AND r.author <> v.author;
 
 -- name: standing_reviews
 SELECT v.* FROM reviews v WHERE v.record = ? AND v.void = 0 AND NOT EXISTS (
@@ -402,7 +402,8 @@ UPDATE contexts SET shown = ?, head = ?, mark = ?, witness = ?, fallen = ?, fell
     stale = ? WHERE no = ?;
 
 -- name: seen
-SELECT max(detail), max(stale) FROM disclosures WHERE record = ? AND context = ?;
+SELECT d.record, max(d.detail) AS extent, max(d.stale) AS stale
+FROM json_each(?2) j CROSS JOIN disclosures d ON d.record = j.value AND d.context = ?1 GROUP BY d.record;
 
 -- name: put_disclosure
 INSERT INTO disclosures (context, n, record, position, at, label, detail, stale) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
