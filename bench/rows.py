@@ -22,9 +22,11 @@ from bench import floors
 from bench.figures import Bench, Bound, Row, Skipped, taken
 from bench.handing import brief, handoffs, inbox
 from bench.loads import LEAD, READER, SCOPE, SCOUT, WORKER, Loaded
+from bench.over_http import http, serve_memory
 from bench.quality import quality
 from bench.retrieval import chroma, embedder, retrieval
 from bench.servers import BARE, Server, memstore_server
+from bench.tracing import looking_back
 from bench.writers import write_together
 from memstore import log
 from memstore.config import NO_MODEL, open_store
@@ -338,8 +340,11 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row | Skipped]]] = {
     "import": importing,
     "handoffs": handoffs,
     "inbox": inbox,
+    "history": looking_back,
     "brief": brief,
+    "http": http,
     "embedder": embedder,
+    "serve": serve_memory,
     "retrieval": retrieval,
     "chroma": chroma,
     "quality": quality,

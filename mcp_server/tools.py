@@ -8,11 +8,12 @@ share. Identity is never an argument.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self, TypeVar
 
-from anyio import current_time, sleep, to_thread
+from anyio import CapacityLimiter, current_time, sleep, to_thread
 from fastmcp.tools.base import Tool, ToolResult
 from mcp_types import Tool as WireTool
 from mcp_types import ToolAnnotations
@@ -105,8 +106,8 @@ JUDGING = (
     Offer(
         "memory_history",
         "history",
-        "What happened, oldest first: in a task, in a session, or to a record (id). view=disclosures: who was shown a "
-        "record, or what of_session was shown.",
+        "What happened, oldest first: in a task, in a session, or to a record (id). Views of a record: why (how it "
+        "came to stand so), blame (what led to it), impact (what it led to), disclosures (who saw it; or of_session).",
         reads=True,
     ),
 )
@@ -153,10 +154,14 @@ def offered(tools: str = "all", *, read_only: bool = False) -> tuple[Offer, ...]
     return tuple(offer for offer in TOOLSETS[tools] if offer.reads or not read_only)
 
 
+# The threads that a caller's calls run on, where several share a process; without it all have the same ones.
+lane: ContextVar[CapacityLimiter | None] = ContextVar("lane", default=None)
+
+
 async def on_thread(call: Callable[..., T], /, *values: Any, **arguments: Any) -> T:
     """Call the synchronous store off the event loop; whatever it raises leaves as `Told`."""
     with telling():
-        return await to_thread.run_sync(partial(call, *values, **arguments))
+        return await to_thread.run_sync(partial(call, *values, **arguments), limiter=lane.get())
 
 
 # Whose store a call is for: told anew for each, since over HTTP every request has a caller of its own.

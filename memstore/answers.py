@@ -59,7 +59,7 @@ class Giver:
 
         The `first` of a section comes as its title where no more fits, so that no record bars the way to the rest.
         """
-        if detail == "ids":
+        if detail == "ids" or served.fell_since:
             item = listing(served, self.unit.now, found.rank)
             return item if self.page.budget.take(item) else None
         for tried in ("full", "concise") if detail == "full" else ("concise",):
@@ -76,7 +76,7 @@ class Giver:
     def entry(self, served: Served, *, listed: bool) -> dict[str, Any] | None:
         """An entry for what may not be served; if only stale, with its last value or (`listed`) a line about it."""
         entry = quarantined_entry(served, self.ref(served))
-        if served.only_stale and served.label >= Label.ATTRIBUTED:
+        if served.only_stale and served.label >= Label.ATTRIBUTED and not served.fell_since:
             stale = listing(served, self.unit.now) if listed else hit(served, "concise", self.unit.now)
             with_value = {**entry, "stale": stale}
             if self.page.budget.take(with_value):

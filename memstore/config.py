@@ -14,25 +14,26 @@ import time
 from base64 import b32encode
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from memstore.admin import House, ignore_file, register_operator
 from memstore.core.statements import OPERATOR_NAME
 from memstore.embed.onnx import OnnxEmbedder
-from memstore.embedding import Embedding, Model
+from memstore.embedding import Drainer, Embedding, Model
 from memstore.errors import InvalidInput, MemStoreError, NotFound, StoreUnavailable
 from memstore.grants import take
 from memstore.index.exact import ExactIndex
 from memstore.log import replay, verify_head
-from memstore.ports import Embedder, Store, VectorIndex
-from memstore.service import HANDOFF_LEASE_SECONDS, MemStore
-from memstore.signing import STORE_KEY, Keyring, Signer, StoreKey
+from memstore.ports import Embedder, Store, Unit, VectorIndex
+from memstore.service import HANDOFF_LEASE_SECONDS, LaunchOf, MemStore
+from memstore.signing import STORE_KEY, CopyKey, Keyring, Signer, StoreKey
 from memstore.stores.projection import is_unfolded
 from memstore.stores.sqlite import SqliteStore
+from memstore.surroundings import DRAIN_LOCK
 from memstore.write import Author
 
 DATABASE = "memstore.db"
-DRAIN_LOCK = "vectors.lock"
 MODELS = "models"  # in the store's folder: the default model's graph, converted
 INDEXES = ("exact", "chroma")
 NO_MODEL = "none"
@@ -141,10 +142,10 @@ def open_house(store: str | Path | None = None, *, clock: Clock = system_clock, 
     with ExitStack() as refused:
         refused.callback(found.close)
         keyring = Keyring(folder / "keys")
-        key = StoreKey(keyring.load(STORE_KEY))
         with found.read() as unit:
             head = unit.log.head()
-            if head.public_key != key.signer.public:
+            key = CopyKey(head.store) if head.copied else StoreKey(keyring.load(STORE_KEY))
+            if not head.copied and head.public_key != key.signer.public:
                 raise StoreUnavailable(
                     "The store's key is of another store",
                     code="wrong_key",
@@ -155,17 +156,20 @@ def open_house(store: str | Path | None = None, *, clock: Clock = system_clock, 
             upgraded = is_unfolded(unit.conn)
         if upgraded:
             with nullcontext() if check else suppress(MemStoreError):
-                _fold_anew(found)
+                _fold_anew(SqliteStore(found.path, clock, loads=True))
         refused.pop_all()
     return House(found, key, keyring, ask_on_terminal)
 
 
 def _fold_anew(store: SqliteStore) -> None:
     """Once after an upgrade: what an older store did not project is what the log gives."""
-    with store.write() as unit:
-        if is_unfolded(unit.conn):
-            for _ in replay(unit):
-                """What is wrong with the log is for `log verify` to say."""
+    try:
+        with store.write() as unit:
+            if is_unfolded(unit.conn):
+                for _ in replay(unit):
+                    """What is wrong with the log is for `log verify` to say."""
+    finally:
+        store.close()
 
 
 def embedding_of(store: Store, folder: Path, model: str | Embedder | None = None) -> Embedding:
@@ -237,36 +241,83 @@ def open_store(
     With `require_grant` the context is one that was given to the agent, or none (T3); with `lockdown` nothing that is
     quarantined is opened.
     """
-    house = open_house(store, clock=clock)
+    engine = open_engine(store, clock=clock, index=index, model=model, embeds_behind=embeds_behind)
+    house = engine.house
     launch = "c-" + b32encode(secrets.token_bytes(10)).decode().lower()
 
-    def continued(scope: str) -> str:
-        with house.store.read() as unit:
-            return f"cli/{agent}/{scope}/{unit.registry.epoch(agent, scope)}"
+    def continued(unit: Unit, scope: str) -> str:
+        return f"cli/{agent}/{scope}/{unit.registry.epoch(agent, scope)}"
 
     with ExitStack() as refused:
-        refused.callback(house.store.close)
-        signer = house.signer(agent)
+        refused.callback(engine.close)
+        signer = Signer.generate(agent) if engine.is_copy else house.signer(agent)
         if require_grant:
-            launch = _granted(house, Author(signer, launch), scope)
-        launch_of = continued if continuing else lambda _: launch
-        memory = MemStore(
-            house.store,
-            house.key,
-            signer,
-            embedding=embedding_of(house.store, folder_of(store), model),
-            index=_index(index, folder_of(store)),
-            scope=scope,
-            launch_of=launch_of,
-            embeds_behind=embeds_behind,
-            lockdown=lockdown,
-            lease_seconds=lease_seconds(),
-        )
+            launch = granted(house, Author(signer, launch), scope)
+        launch_of = continued if continuing else lambda unit, scope: launch
+        memory = engine.as_seen_by(signer, scope=scope, launch_of=launch_of, lockdown=lockdown)
         refused.pop_all()
     return memory
 
 
-def _granted(house: House, author: Author, scope: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An open store with all that its users share: model, index, and the thread that embeds what waits."""
+
+    house: House
+    embedding: Embedding
+    index: VectorIndex
+    drainer: Drainer | None
+    lease_seconds: int
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether this is the copy of a log that lives elsewhere: nothing is written to it, nothing signed for it."""
+        return isinstance(self.house.key, CopyKey)
+
+    def as_seen_by(self, signer: Signer, *, scope: str = "", launch_of: LaunchOf, lockdown: bool = False) -> MemStore:
+        """The store as one principal uses it: light, and closed with the engine; the only one may close it too."""
+        return MemStore(
+            self.house.store,
+            self.house.key,
+            signer,
+            embedding=self.embedding,
+            index=self.index,
+            scope=scope,
+            launch_of=launch_of,
+            drainer=self.drainer,
+            lockdown=lockdown,
+            lease_seconds=self.lease_seconds,
+        )
+
+    def close(self) -> None:
+        if self.drainer is not None:
+            self.drainer.close()
+        self.index.close()
+        self.house.store.close()
+
+
+def open_engine(
+    store: str | Path | None = None,
+    *,
+    clock: Clock = system_clock,
+    index: str = "exact",
+    model: str | Embedder | None = None,
+    embeds_behind: bool = True,
+) -> Engine:
+    """What `open_store` opens, for whoever serves several principals at once; close it."""
+    house = open_house(store, clock=clock)
+    with ExitStack() as refused:
+        refused.callback(house.store.close)
+        copied = isinstance(house.key, CopyKey)
+        embedding = embedding_of(house.store, folder_of(store), NO_MODEL if copied else model)
+        drainer = Drainer(embedding) if embeds_behind and not copied else None
+        made = Engine(house, embedding, _index(index, folder_of(store)), drainer, lease_seconds())
+        refused.pop_all()
+    return made
+
+
+def granted(house: House, author: Author, scope: str) -> str:
+    """The launch of a fresh context that this principal was given in a scope; raises `Denied` where there is none."""
     with house.store.read() as unit:
         principal = unit.view.principal(author.name)
     if principal is None:

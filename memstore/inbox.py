@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from memstore.core.epochs import epoch_of
 from memstore.core.handoffs import is_within, may_take
 from memstore.core.labels import Label
 from memstore.core.policy import Allowed
@@ -24,7 +25,7 @@ UNDONE = TURN | GATES | {HandoffStatus.DEAD_LETTER}
 
 def inbox(store: Store, caller: Caller, request: HandoffInboxRequest) -> Answer:
     """Handoffs of one box, oldest first: {items[], next_cursor}; without states, those that are not over."""
-    told = {"box": request.box, "states": list(request.states)}
+    told = {"box": request.box, "states": list(request.states), "epoch": epoch_of(caller.launch)}
     with store.read() as unit:
         after = _position(request.cursor, told)
         found = [one for one in _of_box(unit, caller, request) if one.seq > after]

@@ -9,14 +9,16 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
 from memstore.core.contexts import Disclosure
 from memstore.core.entries import Entry, Logged, leaf_of
+from memstore.core.epochs import may_act_now
 from memstore.core.fold import fold, judge_entry
 from memstore.core.handoffs import permitted_handoff
-from memstore.core.merkle import consistency_proof, inclusion_proof, root_of, verify_consistency, verify_inclusion
+from memstore.core.merkle import consistency_proof, root_of, verify_consistency
 from memstore.core.notes import Checkpoint, verify_checkpoint
 from memstore.core.policy import Allowed, Decision, KeyState, may_author, may_be_signed
 from memstore.core.records import Content, content_digest
@@ -26,12 +28,17 @@ from memstore.core.statements import (
     Erased,
     PrincipalRegistered,
     Recorded,
+    Restored,
+    Retracted,
     Statement,
+    Withdrawal,
     id_of,
     parse_statement,
+    payload_type,
 )
 from memstore.errors import IntegrityError, MemStoreError, NotFound
 from memstore.ports import Head, Store, Unit
+from memstore.proving import inclusion
 from memstore.relabel import carry_out
 from memstore.signing import origin_of_store, store_id
 from memstore.verifying import is_signed_by, signing_key
@@ -117,7 +124,8 @@ def audit(store: Store, *, against: str = "", progress: Progress = silent) -> di
         if root_of(leaves) != head.frontier.root():
             problems.append(Problem(head.size, "bad_root", "the leaves do not add up to the root that was signed"))
         if against:
-            problems += _against(against, head, leaves)
+            with copy.read() as unit:
+                problems += _against(against, head, leaves, _restored_at(unit))
         problems += _replay_problems(copy, progress)
     return _report(head, problems)
 
@@ -215,6 +223,8 @@ def _unsigned_problems(unit: Unit, size: int, signatures: _Signatures, progress:
         yield from _chain_problems(statement, logged, chains)
         if isinstance(statement, Erased):
             erased.add(statement.record)
+        if isinstance(statement, Retracted) and statement.reason is Withdrawal.LEAKED:
+            erased.add(statement.record)  # hidden for good, and carried by no copy of the log
         if isinstance(statement, Recorded):
             stored = unit.contents.get(seq)
             if stored is None:
@@ -239,11 +249,34 @@ def _chain_problems(
     chains[place] = (statement.n, logged.entry.digest.hex())
 
 
-def _against(older: str, head: Head, leaves: list[bytes]) -> list[Problem]:
+def _restored_at(unit: Unit) -> list[tuple[int, int]]:
+    """(position, epoch) of each restoration, as the log itself says, oldest first."""
+    found = []
+    for logged in unit.log.entries():
+        if logged.entry.payload_type == payload_type(Restored):
+            with suppress(IntegrityError):
+                statement = parse_statement(logged.entry.payload_type, logged.payload)
+                found += [(logged.entry.seq, statement.epoch)] if isinstance(statement, Restored) else []
+    return found
+
+
+def _lost(size: int, restored: list[tuple[int, int]]) -> Problem | None:
+    """What became of a log that was longer than the backup which was restored: said, and not taken for a rollback."""
+    for at, epoch in restored:
+        if size > at:
+            gone = f"{at} to {size - 1}" if size - 1 > at else str(at)
+            what = f"the store was restored from a backup of {at} entries, as epoch {epoch}"
+            return Problem(at, "restored", f"{what}; entries {gone} of this checkpoint are not in this store")
+    return None
+
+
+def _against(older: str, head: Head, leaves: list[bytes], restored: list[tuple[int, int]]) -> list[Problem]:
+    before = None
     try:
         before = verify_checkpoint(older, origin_of_store(head.store), head.public_key)
+        lost = _lost(before.size, restored)
         if before.size > head.size:
-            return [Problem(head.size, "rolled_back", f"the log once held {before.size} entries")]
+            return [lost] if lost else [Problem(head.size, "rolled_back", f"the log once held {before.size} entries")]
         verify_consistency(
             old_size=before.size,
             old_root=before.root,
@@ -252,6 +285,9 @@ def _against(older: str, head: Head, leaves: list[bytes]) -> list[Problem]:
             proof=consistency_proof(leaves, before.size),
         )
     except IntegrityError as error:
+        lost = _lost(before.size, restored) if before else None
+        if lost:
+            return [lost]
         return [Problem(0, "inconsistent", f"the older checkpoint is not of the beginning of this log: {error.what}")]
     return []
 
@@ -280,15 +316,16 @@ def replay(unit: Unit, *, signatures: _Signatures | None = None, progress: Progr
     disclosures = list(unit.disclosures.replayed())
     size = unit.log.head().size
     unit.forget_projection()
-    at = 0
+    at = epoch = 0
     for logged in unit.log.entries():
         entry = logged.entry
         moment = unit.at(entry.logged_at)
         # What was shown before an entry was written stands at a position no higher than the entry's.
         at = _replay_until(moment, disclosures, at, entry.seq)
         statement = parse_statement(entry.payload_type, logged.payload)
-        if not _was_allowed(moment, entry, statement):
+        if not _was_allowed(moment, entry, statement, epoch):
             yield Problem(entry.seq, "not_allowed", "its author may not do this")
+        epoch = statement.epoch if isinstance(statement, Restored) else epoch
         if judge_entry(statement, entry.signature, moment.view) != entry.verdict:
             yield Problem(entry.seq, "bad_label", "the label or its reasons are not what the rules give")
         context = moment.view.context(statement.launch)
@@ -296,7 +333,7 @@ def replay(unit: Unit, *, signatures: _Signatures | None = None, progress: Progr
             yield Problem(entry.seq, "bad_disclosures", "what its context was shown is not what the entry commits to")
         stored = unit.contents.get(entry.seq) if isinstance(statement, Recorded) else None
         content = Content.parse(stored.content) if stored else None
-        carry_out(moment, fold(entry, statement, moment.view), content)
+        carry_out(moment, fold(entry, statement, moment.view), content, act=entry.seq)
         if signatures is not None:
             # After the fold: the first statement registers the key that signs it.
             signatures.check(moment, logged, statement.author)
@@ -304,7 +341,7 @@ def replay(unit: Unit, *, signatures: _Signatures | None = None, progress: Progr
     _replay_until(unit, disclosures, at, size)
 
 
-def _was_allowed(moment: Unit, entry: Entry, statement: Statement) -> bool:
+def _was_allowed(moment: Unit, entry: Entry, statement: Statement, epoch: int) -> bool:
     """Whether the author might make this statement then; the first is the operator's own registration."""
     if entry.seq == 0:
         return isinstance(statement, PrincipalRegistered) and statement.name == statement.author == OPERATOR_NAME
@@ -314,6 +351,7 @@ def _was_allowed(moment: Unit, entry: Entry, statement: Statement) -> bool:
     asked: tuple[Decision, ...]
     asked = (permitted(statement, moment.view, moment.now), permitted_handoff(statement, moment.view, moment.now))
     asked += may_be_signed(entry.signature, author), may_author(statement, author)
+    asked += (may_act_now(statement, seq=entry.seq, epoch=epoch),)
     return all(isinstance(decision, Allowed) for decision in asked)
 
 
@@ -322,6 +360,15 @@ def _replay_until(unit: Unit, disclosures: list[tuple[str, Disclosure]], at: int
         unit.disclosures.replay(*disclosures[at])
         at += 1
     return at
+
+
+def checked_anew(unit: Unit, *, progress: Progress = silent) -> list[Problem]:
+    """Fold the whole log anew inside `unit`, and check head and every entry: what an audit finds, without a copy."""
+    try:
+        problems = [*_head_problems(unit), *replay(unit, progress=progress)]
+    except MemStoreError as error:
+        return [Problem(-1, "not_replayed", f"the log cannot be replayed: {error.what}")]
+    return [*problems, *_entry_problems(unit, unit.log.head().size, silent)]
 
 
 def rebuild(store: Store, *, progress: Progress = silent) -> dict[str, Any]:
@@ -357,10 +404,7 @@ def prove(store: Store, record: str) -> dict[str, Any]:
         logged = unit.log.entry(state.seq)
         if logged is None:
             raise IntegrityError("The record's entry is missing", code="tampered")
-        proof = inclusion_proof(unit.log.leaves(head.size), state.seq)
-        verify_inclusion(
-            leaf_hash=leaf_of(logged.entry), index=state.seq, size=head.size, proof=proof, root=head.frontier.root()
-        )
+        proof = inclusion(unit, logged)
     return {
         "id": record,
         "entry": logged.entry.as_leaf(),

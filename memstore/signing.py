@@ -30,7 +30,7 @@ from memstore.core.labels import SignatureState
 from memstore.core.merkle import Frontier
 from memstore.core.notes import Checkpoint, checkpoint_text, format_note
 from memstore.core.statements import Verification, possession_message, short_id
-from memstore.errors import Denied, IntegrityError, InvalidInput, NotFound
+from memstore.errors import Denied, IntegrityError, InvalidInput, NotFound, read_only_copy
 
 STORE_KEY = "@store"
 MIN_PASSPHRASE = 8
@@ -153,6 +153,19 @@ class StoreKey:
             raise NotFound(
                 "A ref is unknown here", code="unknown_ref", next_call="Search again; refs are of one context."
             ) from None
+
+
+class CopyKey(StoreKey):
+    """Stands in where only a copy of a store is, and no key of it: refs can be given out, nothing can be signed."""
+
+    def __init__(self, store: str) -> None:
+        # No secret: whoever has the copy can read all of it.
+        seed = hashlib.sha256(b"memstore copy v1\n" + store.encode()).digest()
+        super().__init__(Signer(STORE_KEY, Ed25519PrivateKey.from_private_bytes(seed)))
+        self.store = store
+
+    def checkpoint(self, frontier: Frontier) -> str:
+        raise read_only_copy()
 
 
 def store_id(public: bytes) -> str:

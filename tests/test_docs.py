@@ -36,9 +36,8 @@ def test_a_command_in_the_readme_is_one_that_the_command_line_takes(line):
     command: click.Command = root
     context = click.Context(command)
     while isinstance(command, click.Group):
-        name, *words = words
-        found = command.get_command(context, name)
-        assert found is not None, name
+        _, found, words = command.resolve_command(context, words)
+        assert found is not None, line
         command = found
     parsed = command.make_context(command.name, words, parent=context)
     assert parsed.command is command
@@ -86,6 +85,19 @@ EXAMPLES = {
         "goes on from its checkpoint: 1 done",
         "A peak of 980. A peak of 4000.",
         "completed",
+    ],
+    "planted_cause": [
+        "$ memstore blame",
+        "external by mailer  untrusted  shown · 2 steps",
+        "(finding by payer) was written after payer was shown",
+        "8  shown: attributed finding by books",
+        "└─ shown:",
+        "$ memstore why",
+        "is a finding by mailer (worker)",
+        "By itself it is no higher than tainted",
+        "It was shown to payer",
+        "$ memstore impact",
+        "decision by orders  tainted",
     ],
     "lead_and_workers": ["Endorsed 1 outputs", "asks web back: ['unverified_output']", "its decision is trusted"],
     "stale_at_the_boundary": ["freshness: A tool's result has expired", "last value", "refused: unacknowledged"],

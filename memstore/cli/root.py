@@ -31,11 +31,13 @@ class Entry:
     summary: str
 
 
-_SET_UP, _AGENTS, _CARE = "Set up", "As an agent", "Look after a store"
+_SET_UP, _AGENTS, _BACK, _CARE = "Set up", "As an agent", "Look back", "Look after a store"
 COMMANDS = {
     "init": Entry("setting_up", _SET_UP, "Make a store: database, keys, operator."),
     "agent": Entry("setting_up", _SET_UP, "Register principals, change and withdraw their keys."),
     "tool": Entry("setting_up", _SET_UP, "Register tools whose results agents observe."),
+    "serve": Entry("serving", _SET_UP, "Serve a team over HTTP, as an MCP server."),
+    "token": Entry("serving", _SET_UP, "Tokens that agents show to the HTTP server."),
     "config": Entry("clients", _SET_UP, "Print the configuration that an MCP client wants."),
     "mcp": Entry("clients", _SET_UP, "Serve one agent over stdio, as an MCP server."),
     "demo": Entry("clients", _SET_UP, "Watch three agents share a memory."),
@@ -46,11 +48,20 @@ COMMANDS = {
     "open": Entry("verbs", _AGENTS, "Open quarantined bodies by ref."),
     "review": Entry("judging", _AGENTS, "Endorse or dispute records; list what waits."),
     "retract": Entry("judging", _AGENTS, "Withdraw a record; see all that it reaches."),
-    "history": Entry("verbs", _AGENTS, "Show what happened, in order."),
+    "history": Entry("looking", _BACK, "Show what happened, in order; what changed between two moments."),
+    "why": Entry("looking", _BACK, "Say why a record stands as it does."),
+    "blame": Entry("looking", _BACK, "Walk back to where it came in."),
+    "impact": Entry("looking", _BACK, "Show what rests on a record."),
     "session": Entry("verbs", _AGENTS, "Start, end and list sessions; give a fresh context."),
     "handoff": Entry("handing", _AGENTS, "Hand work on, take it, approve it."),
     "contract": Entry("handing", _SET_UP, "Forms that handed-over work has to have."),
     "import": Entry("bring", _CARE, "Store many records at once."),
+    "export": Entry("exporting", _CARE, "Take out what other tools read."),
+    "verify-bundle": Entry("exporting", _CARE, "Verify evidence offline."),
+    "backup": Entry("keeping", _CARE, "Copy the store, while it is in use."),
+    "restore": Entry("keeping", _CARE, "Make a store of a backup."),
+    "quota": Entry("keeping", _CARE, "Bound how much a principal stores."),
+    "retention": Entry("keeping", _CARE, "Erase what tools said long ago."),
     "log": Entry("upkeep", _CARE, "Verify the log, sign it off, prove a record."),
     "rebuild": Entry("upkeep", _CARE, "Make the projection anew from the log."),
     "doctor": Entry("upkeep", _CARE, "Say what is wrong, and what to do."),
@@ -69,14 +80,14 @@ class Root(click.Group):
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
-        found = getattr(import_module(f"memstore.cli.{entry.module}"), f"{cmd_name}_command")
+        found = getattr(import_module(f"memstore.cli.{entry.module}"), f"{cmd_name.replace('-', '_')}_command")
         return found if isinstance(found, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for section in (_SET_UP, _AGENTS, _CARE):
+        for section in (_SET_UP, _AGENTS, _BACK, _CARE):
             with formatter.section(section):
                 listed = [(name, entry.summary) for name, entry in COMMANDS.items() if entry.section == section]
-                formatter.write_dl(listed, col_max=12)
+                formatter.write_dl(listed, col_max=14)
 
     def main(
         self,

@@ -66,7 +66,14 @@ class LogTables:
         row = self.conn.execute(QUERIES["head"]).fetchone()
         roots = row["frontier"]
         hashes = tuple(roots[i : i + 32] for i in range(0, len(roots), 32))
-        return Head(row["id"], row["public_key"], Frontier(row["size"], hashes), row["checkpoint"])
+        return Head(
+            row["id"],
+            row["public_key"],
+            Frontier(row["size"], hashes),
+            row["checkpoint"],
+            row["epoch"],
+            bool(row["copied"]),
+        )
 
     def append_entry(self, logged: Logged) -> None:
         entry = logged.entry
@@ -102,8 +109,9 @@ class LogTables:
     def entries(self, start: int = 0) -> Iterator[Logged]:
         return map(logged_from, self.conn.execute(QUERIES["entries_from"], (start,)))
 
-    def leaves(self, size: int) -> list[bytes]:
-        leaves = [readable(row[0], b"") for row in self.conn.execute(QUERIES["leaves"], (size,))]
+    def leaves(self, size: int, start: int = 0) -> list[bytes]:
+        """The leaves from position `start` up to a size of the log."""
+        leaves = [readable(row[0], b"") for row in self.conn.execute(QUERIES["leaves"], (start, size))]
         return [leaf if len(leaf) == HASH_BYTES else bytes(HASH_BYTES) for leaf in leaves]
 
     def size_at(self, micros: int) -> int:

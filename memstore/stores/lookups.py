@@ -17,6 +17,7 @@ from memstore.core.policy import KeyState, Principal, Tool
 from memstore.core.records import Content
 from memstore.core.state import ContractState, GrantState, HandoffState, ReceiptState, RecordState, SessionState
 from memstore.core.statements import Kind, Origin, Role, Verification
+from memstore.stores.acting import Acting
 from memstore.stores.handoffs import contract_from, handoff_from, receipt_from
 from memstore.stores.memo import Memo
 from memstore.stores.projection import relabel_record
@@ -240,9 +241,10 @@ class RegistryTables:
 class RecordTables:
     """Records and sessions by what they have in common."""
 
-    def __init__(self, conn: sqlite3.Connection, now: int) -> None:
+    def __init__(self, conn: sqlite3.Connection, now: int, acting: Acting) -> None:
         self.conn = conn
         self.now = now
+        self._acting = acting
 
     def id_at(self, seq: int) -> str:
         row = self.conn.execute(QUERIES["id_at"], (seq,)).fetchone()
@@ -272,7 +274,7 @@ class RecordTables:
             yield record_from(self.conn.execute(QUERIES["record_at"], (record_seq,)).fetchone(), self.now)
 
     def relabel(self, state: RecordState, label: Label, *, suspect: bool, content: Content | None) -> None:
-        relabel_record(self.conn, state=state, label=label, suspect=suspect, content=content)
+        relabel_record(self.conn, self._acting, state=state, label=label, suspect=suspect, content=content)
 
     def sessions(self, scope: str, *, launch: str = "", most: int) -> list[SessionState]:
         """Sessions of a scope, or of one launch in it, newest first."""

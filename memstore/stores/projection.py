@@ -14,6 +14,7 @@ from typing import assert_never
 
 from memstore.core.fold import (
     Answer,
+    BeginEpoch,
     Change,
     CompromiseKey,
     EndSession,
@@ -23,6 +24,7 @@ from memstore.core.fold import (
     NeedsRevisit,
     PutKey,
     PutPrincipal,
+    PutQuota,
     PutRecord,
     PutSession,
     PutTool,
@@ -37,6 +39,7 @@ from memstore.core.reviews import PutGrant, PutRetraction, PutReview, RevokeGran
 from memstore.core.state import RecordState
 from memstore.core.statements import Withdrawal
 from memstore.errors import IntegrityError
+from memstore.stores.acting import Acting
 from memstore.stores.handoffs import apply_handoff
 from memstore.stores.sql import QUERIES
 
@@ -44,13 +47,13 @@ WORDS = {label: f"words_{label}" for label in Label}
 PROJECTED = (
     "chains", "principals", "keys", "tools", "epochs", "sessions", "records", "links", "tags", "names",
     "reviews", "retractions", "affected", "grants", "handoffs", "carried", "phrased", "receipts",
-    "answers", "contracts",
+    "answers", "contracts", "restorations", "quotas", "former",
 )  # fmt: skip
 
 UNFOLDED = "unfolded"  # a table that is there while a store that was upgraded waits to be folded anew
 
 
-def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> None:
+def apply(conn: sqlite3.Connection, change: Change, content: Content | None, acting: Acting) -> None:
     """Carry one change out. `content` is that of the record being written, None where it is erased or not a record."""
     match change:
         case PutPrincipal(principal, key):
@@ -62,6 +65,7 @@ def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> 
             conn.execute(QUERIES["orphan_handoffs"], (keyid,))
         case CompromiseKey(keyid, since, at):
             span = {"since": since, "keyid": keyid, "at": at}
+            acting.keep(conn, "keep_of_a_stolen_key", span)
             for query in _OF_A_STOLEN_KEY:
                 conn.execute(QUERIES[query], span)
             conn.execute(QUERIES["unretract"])
@@ -78,18 +82,18 @@ def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> 
         case PutRecord():
             _put_record(conn, change, content)
         case Supersede(record, by):
-            conn.execute(QUERIES["supersede"], (by, record))
-            old = conn.execute(QUERIES["record"], (record,)).fetchone()
-            _revisit(conn, old["seq"] if old else -1)
+            _supersede(conn, record, by, acting)
         case NeedsRevisit(record):
+            acting.keep(conn, "keep_named", {"record": record})
             conn.execute(QUERIES["needs_revisit"], (record,))
         case Answer(question, by):
+            acting.keep(conn, "keep_named", {"record": question, "act": by})
             conn.execute(QUERIES["answer"], (by, question))
         case PutReview() as r:
             told = (r.seq, r.record, r.author, r.launch, r.stance, r.carry, r.shown, r.label)
             conn.execute(QUERIES["put_review"], told)
         case PutRetraction():
-            _put_retraction(conn, change)
+            _put_retraction(conn, change, acting)
         case PutGrant(g, seq):
             scopes = json.dumps(g.scopes)
             bounds = (g.ceiling, g.expires_at, g.depth, g.under)
@@ -100,6 +104,10 @@ def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> 
             apply_handoff(conn, change)
         case EraseContent(record):
             _erase(conn, record)
+        case BeginEpoch(seq, epoch, size, root):
+            conn.execute(QUERIES["put_restoration"], (seq, epoch, size, root))
+        case PutQuota(name, records, stored, sessions):
+            conn.execute(QUERIES["put_quota"], (name, records, stored, sessions))
         case ExtendChain(author, launch, n, digest):
             conn.execute(QUERIES["extend_chain"], (author, launch, n, digest))
         case _:
@@ -109,7 +117,15 @@ def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> 
 _OF_A_STOLEN_KEY = ("compromise_key", "revoke_records", "void_reviews", "void_retractions", "void_grants")
 
 
-def _put_retraction(conn: sqlite3.Connection, change: PutRetraction) -> None:
+def _supersede(conn: sqlite3.Connection, record: str, by: int, acting: Acting) -> None:
+    acting.keep(conn, "keep_superseded", {"record": record, "act": by})
+    conn.execute(QUERIES["supersede"], (by, record))
+    old = conn.execute(QUERIES["record"], (record,)).fetchone()
+    _revisit(conn, old["seq"] if old else -1, acting)
+
+
+def _put_retraction(conn: sqlite3.Connection, change: PutRetraction, acting: Acting) -> None:
+    acting.keep(conn, "keep_named", {"record": change.record})
     values = (change.seq, change.record, change.author, change.reason, change.replacement)
     conn.execute(QUERIES["put_retraction"], (*values, change.spreads, change.own, change.label))
     conn.execute(QUERIES["retract"], {"reason": change.reason, "record": change.record})
@@ -117,10 +133,12 @@ def _put_retraction(conn: sqlite3.Connection, change: PutRetraction) -> None:
         _hide(conn, change.record)
 
 
-def _revisit(conn: sqlite3.Connection, seq: int) -> None:
+def _revisit(conn: sqlite3.Connection, seq: int, acting: Acting) -> None:
     """Flag what was decided on condition of this record."""
     # Row by row: an UPDATE of many opens a savepoint, and at each the full-text tables write out what they gathered.
-    conn.executemany(QUERIES["revisit"], conn.execute(QUERIES["contingent_on"], (json.dumps([seq]),)).fetchall())
+    for (found,) in conn.execute(QUERIES["contingent_on"], (json.dumps([seq]),)).fetchall():
+        acting.keep(conn, "keep_unflagged", {"seq": found})
+        conn.execute(QUERIES["revisit"], (found,))
 
 
 def _put_principal(conn: sqlite3.Connection, principal: Principal, key: KeyState) -> None:
@@ -219,7 +237,7 @@ def _erase(conn: sqlite3.Connection, record: str) -> None:
 
 
 def _hide(conn: sqlite3.Connection, record: str) -> int | None:
-    """Take words, tags and name of a record away; the merge rewrites the segments, which still hold the terms."""
+    """Take words, tags and name of a record away; the segments hold the terms until `merge_words` rewrites them."""
     row = conn.execute(QUERIES["record"], (record,)).fetchone()
     if row is None:
         return None
@@ -227,19 +245,38 @@ def _hide(conn: sqlite3.Connection, record: str) -> int | None:
     stored = conn.execute(QUERIES["content"], (row["seq"],)).fetchone()
     if stored is not None and not row["erased"]:
         take_words(conn, label, row["seq"], Content.parse(stored["content"]))
-        # All tiers: a record that was relabelled has left its terms in the segments of the one it came from.
-        for table in WORDS.values():
-            conn.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
     _take_vectors(conn, row["seq"])
     for query in ("forget_tags", "forget_names", "forget_queued", "mark_erased"):
         conn.execute(QUERIES[query], (row["seq"],))
     return int(row["seq"])
 
 
+def merge_words(conn: sqlite3.Connection) -> None:
+    """Rewrite the segments of the full text, which still hold the terms of what was taken out of it.
+
+    All tiers: a record that was relabelled has left its terms in the segments of the one it came from.
+    """
+    for table in WORDS.values():
+        conn.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
+
+
+def hides(change: Change) -> bool:
+    """Whether a change takes words away for good, so that they have to leave the file as well."""
+    leaked = isinstance(change, PutRetraction) and change.reason is Withdrawal.LEAKED
+    return leaked or isinstance(change, EraseContent)
+
+
 def relabel_record(
-    conn: sqlite3.Connection, *, state: RecordState, label: Label, suspect: bool, content: Content | None
+    conn: sqlite3.Connection,
+    acting: Acting,
+    *,
+    state: RecordState,
+    label: Label,
+    suspect: bool,
+    content: Content | None,
 ) -> None:
     """Give a record its new label; its words move to the tier they now belong to."""
+    acting.keep(conn, "keep", {"seq": state.seq})
     conn.execute(QUERIES["relabel"], (label, suspect, state.seq))
     if state.label is not label and content is not None:
         take_words(conn, state.label, state.seq, content)

@@ -1,5 +1,55 @@
 -- name: head
-SELECT id, public_key, size, frontier, checkpoint, clock_floor FROM store WHERE one = 1;
+SELECT id, public_key, size, frontier, checkpoint, clock_floor, copied,
+    (SELECT coalesce(max(epoch), 0) FROM restorations) AS epoch
+FROM store WHERE one = 1;
+
+-- name: restored_at
+SELECT coalesce(max(e.logged_at), 0) FROM restorations r JOIN entries e ON e.seq = r.seq;
+
+-- name: put_restoration
+INSERT INTO restorations (seq, epoch, size, root) VALUES (?, ?, ?, ?);
+
+-- name: put_quota
+INSERT INTO quotas (principal, records_per_day, bytes_per_day, open_sessions) VALUES (?, ?, ?, ?)
+ON CONFLICT (principal) DO UPDATE SET records_per_day = excluded.records_per_day,
+    bytes_per_day = excluded.bytes_per_day, open_sessions = excluded.open_sessions;
+
+-- name: quotas
+SELECT principal, records_per_day, bytes_per_day, open_sessions FROM quotas
+WHERE :principal = '' OR principal = :principal ORDER BY principal;
+
+-- name: records_since
+SELECT count(*) FROM records INDEXED BY records_author WHERE author = :principal AND logged_at > :since;
+
+-- name: bytes_since
+SELECT coalesce(sum(length(c.content)), 0) FROM records r INDEXED BY records_author CROSS JOIN contents c ON c.seq = r.seq
+WHERE r.author = :principal AND r.logged_at > :since;
+
+-- name: sessions_running
+SELECT count(*) FROM leases l JOIN sessions s ON s.id = l.session
+WHERE l.until > :now AND s.principal = :principal AND s.ended_seq IS NULL;
+
+-- name: lapse_leases
+DELETE FROM leases;
+
+-- name: lapse_handoff_leases
+DELETE FROM handoff_leases;
+
+-- name: dropped_by_age
+-- Old enough to go: what a tool said and has expired, and what came from outside; nothing that is erased already.
+SELECT r.seq, r.id, r.kind, length(c.content) AS bytes FROM records r JOIN contents c ON c.seq = r.seq
+WHERE r.erased = 0 AND ((r.kind = 'tool_result' AND r.expires_at <= :before)
+    OR (r.kind = 'external' AND r.logged_at <= :before))
+    AND (:cited OR NOT EXISTS (SELECT 1 FROM links l JOIN records w ON w.seq = l.record
+        WHERE l.target = r.id AND l.how IN ('derived_from', 'evidence', 'conditions') AND w.erased = 0
+        AND w.retracted = '' AND w.revoked = 0 AND w.superseded_by IS NULL))
+    AND (:cited OR NOT EXISTS (SELECT 1 FROM carried d JOIN handoffs h ON h.seq = d.handoff WHERE d.record = r.id
+        AND h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted')))
+ORDER BY r.seq LIMIT :most;
+
+-- name: old_enough
+SELECT count(*) FROM records r WHERE r.erased = 0 AND ((r.kind = 'tool_result' AND r.expires_at <= :before)
+    OR (r.kind = 'external' AND r.logged_at <= :before));
 
 -- name: create_head
 INSERT INTO store (one, id, public_key, size, frontier, checkpoint, clock_floor) VALUES (1, ?, ?, 0, x'', '', 0);
@@ -30,7 +80,7 @@ SELECT e.* FROM json_each(?) j CROSS JOIN entries e ON e.seq = j.value;
 SELECT * FROM entries WHERE seq >= ? ORDER BY seq;
 
 -- name: leaves
-SELECT leaf FROM entries WHERE seq < ? ORDER BY seq;
+SELECT leaf FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq;
 
 -- name: chain
 SELECT n, prev FROM chains WHERE author = ? AND launch = ?;
@@ -132,12 +182,14 @@ SELECT * FROM grants WHERE id = ?;
 
 -- name: grants
 SELECT g.id, g.seq, g.principal, g.giver, g.scopes, g.ceiling, g.expires_at, g.depth, g.under,
-    c.launch IS NOT NULL AS used,
+    -- Whether one of before a restoration was taken up after the backup nobody knows: it counts as taken.
+    (c.launch IS NOT NULL OR g.seq < (SELECT max(seq) FROM restorations)) IS TRUE AS used,
     -- A context that nobody took up goes with the handoff that it was for.
     g.revoked OR (c.launch IS NULL AND EXISTS (SELECT 1 FROM handoffs h WHERE h.gives = g.id AND h.gives <> '' AND (
         h.stage NOT IN ('offered', 'clarification_requested', 'accepted')
         OR (h.deadline > 0 AND h.deadline <= :now)))) AS revoked
 FROM grants g LEFT JOIN contexts c ON c.launch = 'grant/' || g.id
+    OR c.launch = 'grant/' || g.id || '@' || (SELECT max(epoch) FROM restorations)
 WHERE :principal IN ('', g.principal) ORDER BY g.seq;
 
 -- name: put_affected
@@ -874,3 +926,161 @@ WHERE t.handoff = :handoff AND t.action IN ('accept', 'resume') AND t.launch <> 
     AND NOT EXISTS (SELECT 1 FROM answers o JOIN handoffs h ON h.id = o.handoff WHERE o.launch = t.launch
         AND o.action IN ('accept', 'resume') AND o.seq > t.seq AND o.seq < r.seq AND h.task IN ('', r.task))
 ORDER BY r.seq DESC LIMIT 1;
+
+-- name: keep
+INSERT OR IGNORE INTO former SELECT r.seq, :act, r.label, r.superseded_by, r.answered_by, r.revoked, r.suspect, r.retracted,
+    r.needs_revisit, r.admitted, r.fell_at, r.because
+FROM records r WHERE r.seq = :seq;
+
+-- name: keep_named
+INSERT OR IGNORE INTO former SELECT r.seq, :act, r.label, r.superseded_by, r.answered_by, r.revoked, r.suspect, r.retracted,
+    r.needs_revisit, r.admitted, r.fell_at, r.because
+FROM records r WHERE r.id = :record;
+
+-- name: keep_unflagged
+INSERT OR IGNORE INTO former SELECT r.seq, :act, r.label, r.superseded_by, r.answered_by, r.revoked, r.suspect, r.retracted,
+    r.needs_revisit, r.admitted, r.fell_at, r.because
+FROM records r WHERE r.seq = :seq AND r.needs_revisit = 0;
+
+-- name: keep_superseded
+INSERT OR IGNORE INTO former SELECT r.seq, :act, r.label, r.superseded_by, r.answered_by, r.revoked, r.suspect, r.retracted,
+    r.needs_revisit, r.admitted, r.fell_at, r.because
+FROM records r WHERE r.id = :record AND r.superseded_by IS NULL;
+
+-- name: keep_supersedes
+INSERT OR IGNORE INTO former SELECT r.seq, :act, r.label, r.superseded_by, r.answered_by, r.revoked, r.suspect, r.retracted,
+    r.needs_revisit, r.admitted, r.fell_at, r.because
+FROM records r WHERE r.id = :record AND r.superseded_by IS NOT :by;
+
+-- name: keep_answers
+INSERT OR IGNORE INTO former SELECT r.seq, :act, r.label, r.superseded_by, r.answered_by, r.revoked, r.suspect, r.retracted,
+    r.needs_revisit, r.admitted, r.fell_at, r.because
+FROM records r WHERE r.id = :record AND r.answered_by IS NOT :by;
+
+-- name: keep_of_a_stolen_key
+INSERT OR IGNORE INTO former SELECT r.seq, :act, r.label, r.superseded_by, r.answered_by, r.revoked, r.suspect, r.retracted,
+    r.needs_revisit, r.admitted, r.fell_at, r.because
+FROM records r WHERE (r.revoked = 0 AND r.seq IN (SELECT seq FROM entries WHERE keyid = :keyid AND seq >= :since))
+    OR (r.retracted <> '' AND r.id IN (SELECT record FROM retractions));
+
+-- name: stood
+SELECT * FROM former WHERE record = ? AND act >= ? ORDER BY act LIMIT 1;
+
+-- name: story
+SELECT * FROM former WHERE record = ? ORDER BY act;
+
+-- name: ended_after
+SELECT 1 FROM sessions s JOIN leases l ON l.session = s.id WHERE s.id = ? AND s.ended_seq >= ? AND l.until > s.ended_at;
+
+-- name: ids_like
+SELECT id FROM records WHERE id >= ? AND id < ? AND scope = ? ORDER BY id LIMIT ?;
+
+-- name: changed
+SELECT seq FROM (
+    SELECT r.seq FROM records r WHERE r.scope = :scope AND r.seq > :after AND r.seq < :before
+    UNION SELECT r.seq FROM former f JOIN records r ON r.seq = f.record
+        WHERE f.act > :after AND f.act < :before AND r.scope = :scope AND r.seq < :before
+    UNION SELECT r.seq FROM records r
+        WHERE r.expires_at > :since AND r.expires_at <= :until AND r.scope = :scope AND r.seq < :before
+    UNION SELECT r.seq FROM sessions s JOIN records r ON r.session = s.id AND r.session <> '' AND r.kind = 'hypothesis'
+        WHERE s.ended_seq > :after AND s.ended_seq < :before AND r.scope = :scope
+)
+ORDER BY seq LIMIT :most;
+
+-- name: lapsed
+SELECT * FROM (
+    SELECT l.until AS at, s.id AS id, s.principal AS whose FROM sessions s JOIN leases l ON l.session = s.id
+    WHERE s.scope = :scope AND (:task = '' OR s.task = :task) AND (:session = '' OR s.id = :session)
+        AND l.until > :since AND l.until <= :until AND (s.ended_at IS NULL OR s.ended_at > l.until)
+    UNION ALL
+    SELECT l.until, h.id, h.holder FROM handoffs h JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+    WHERE h.scope = :scope AND (:task = '' OR h.task = :task) AND :session = '' AND h.stage = 'accepted'
+        AND l.until > :since AND l.until <= :until
+)
+ORDER BY at, id LIMIT :most;
+
+-- name: facts
+SELECT r.seq, r.id, r.kind, r.author, coalesce(f.label, r.label), coalesce(f.fell_at, r.fell_at),
+    CASE WHEN p.role IN ('worker', 'lead', 'tool') THEN r.launch ELSE '' END, r.task, r.shown
+FROM json_each(:seqs) j CROSS JOIN records r ON r.seq = j.value LEFT JOIN principals p ON p.name = r.author
+LEFT JOIN former f ON f.record = r.seq
+    AND f.act = (SELECT min(g.act) FROM former g WHERE g.record = r.seq AND g.act >= :before);
+
+-- name: named_in
+SELECT l.record, r.seq FROM json_each(:seqs) j
+CROSS JOIN links l ON l.record = j.value AND l.how IN ('derived_from', 'evidence', 'conditions')
+CROSS JOIN records r ON r.id = l.target
+WHERE r.scope = :scope AND r.seq < :before LIMIT :most;
+
+-- name: named_by
+SELECT t.seq, r.seq FROM json_each(:seqs) j CROSS JOIN records t ON t.seq = j.value
+CROSS JOIN links l ON l.target = t.id AND l.how IN ('derived_from', 'evidence', 'conditions')
+CROSS JOIN records r ON r.seq = l.record
+WHERE r.scope = :scope AND r.seq < :before LIMIT :most;
+
+-- name: shown_in_spans
+SELECT j.value ->> 3, d.record FROM json_each(:spans) j CROSS JOIN contexts c ON c.launch = j.value ->> 0
+CROSS JOIN disclosures d ON d.context = c.no AND d.n > j.value ->> 1 AND d.n <= j.value ->> 2
+CROSS JOIN records r ON r.seq = d.record
+WHERE r.scope = :scope AND r.seq < :before ORDER BY d.label, d.n DESC LIMIT :most;
+
+-- name: first_shown
+SELECT c.launch, min(d.n) AS n, d.record FROM json_each(:seqs) j CROSS JOIN disclosures d ON d.record = j.value
+CROSS JOIN contexts c ON c.no = d.context JOIN principals p ON p.name = c.principal
+WHERE d.position <= :before AND p.role IN ('worker', 'lead', 'tool') GROUP BY d.context;
+
+-- name: written_in_spans
+SELECT j.value ->> 3, r.seq FROM json_each(:spans) j
+CROSS JOIN records r ON r.launch = j.value ->> 0 AND r.shown >= j.value ->> 1 AND r.shown < j.value ->> 2
+WHERE +r.scope = :scope AND r.seq < :before ORDER BY r.label, r.seq LIMIT :most;
+
+-- name: said_before
+SELECT j.value ->> 3, r.seq FROM json_each(:spans) j CROSS JOIN records e ON e.seq = j.value ->> 3
+CROSS JOIN records r ON r.launch = e.launch AND +r.task = e.task
+WHERE r.seq >= j.value ->> 1 AND r.seq < j.value ->> 2 AND +r.scope = :scope AND r.seq < :before
+ORDER BY r.label, r.seq DESC LIMIT :most;
+
+-- name: said_later
+SELECT j.value ->> 3, r.seq FROM json_each(:spans) j CROSS JOIN records e ON e.seq = j.value ->> 3
+CROSS JOIN records r ON r.launch = e.launch AND +r.task = e.task
+WHERE r.seq > j.value ->> 1 AND r.seq < j.value ->> 2 AND +r.scope = :scope AND r.seq < :before
+ORDER BY r.label, r.seq LIMIT :most;
+
+-- name: seen_by
+SELECT c.principal, count(*) AS times, min(d.at) AS first, max(d.at) AS last, max(d.detail) AS detail
+FROM disclosures d JOIN contexts c ON c.no = d.context WHERE d.record = ? AND d.position <= ?
+GROUP BY c.principal ORDER BY min(d.position), c.principal LIMIT ?;
+
+-- name: contexts
+SELECT launch, principal, scope FROM contexts ORDER BY no;
+
+-- name: shown_from
+SELECT d.*, c.launch FROM disclosures d JOIN contexts c ON c.no = d.context WHERE d.position >= ?
+ORDER BY d.position, d.context, d.n;
+
+-- name: last_shown
+SELECT coalesce(max(n), 0) FROM disclosures WHERE context = ?;
+
+-- name: shown_as
+SELECT n, record, position, at, label, detail, stale FROM disclosures WHERE context = ? AND n = ?;
+
+-- name: mark_copied
+UPDATE store SET copied = 1 WHERE one = 1;
+
+-- name: leaked
+SELECT seq FROM records WHERE retracted = 'leaked';
+
+-- name: forget_leaked
+DELETE FROM contents WHERE seq IN (SELECT seq FROM records WHERE retracted = 'leaked');
+
+-- name: put_token
+INSERT INTO tokens (id, digest, principal, position, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: token
+SELECT * FROM tokens WHERE digest = ?;
+
+-- name: tokens
+SELECT * FROM tokens ORDER BY created_at, id;
+
+-- name: revoke_token
+UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?;

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from contracts.log_contract import ContentsContract, LogContract
+from contracts.past_contract import CausesContract, PastContract
 from contracts.records_contract import DisclosuresContract, RecordsContract, RegistryContract
 from contracts.retrieval_contract import RetrievalContract
 from contracts.transactions_contract import StoreContract
@@ -114,4 +115,12 @@ class TestSqliteRetrieval(Sqlite, RetrievalContract):
 
 
 class TestSqliteVectors(Sqlite, VectorsContract):
+    pass
+
+
+class TestSqlitePast(Sqlite, PastContract):
+    pass
+
+
+class TestSqliteCauses(Sqlite, CausesContract):
     pass
