@@ -75,7 +75,7 @@ class Giver:
 
     def entry(self, served: Served, *, listed: bool) -> dict[str, Any] | None:
         """An entry for what may not be served; if only stale, with its last value or (`listed`) a line about it."""
-        entry = quarantined_entry(served, self._ref(served))
+        entry = quarantined_entry(served, self.ref(served))
         if served.only_stale and served.label >= Label.ATTRIBUTED and not served.fell_since:
             stale = listing(served, self.unit.now) if listed else hit(served, "concise", self.unit.now)
             with_value = {**entry, "stale": stale}
@@ -85,7 +85,7 @@ class Giver:
                 return with_value
         return entry if self.page.budget.take(entry) else None
 
-    def _ref(self, served: Served) -> str:
+    def ref(self, served: Served) -> str:
         """A name for the record that only this caller, in this context, can open, and not for long."""
         until = self.now + REF_SECONDS * 1_000_000
         return self.key.seal(served.state.seq.to_bytes(8, "big") + until.to_bytes(8, "big"), self.caller.binding)

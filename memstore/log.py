@@ -397,7 +397,7 @@ def prove(store: Store, record: str) -> dict[str, Any]:
     A handoff and a receipt are proved by their ids as well.
     """
     with store.read() as unit:
-        state = unit.view.record(record) or unit.view.handoff(record) or unit.receipts.receipt(record)
+        state = unit.view.record(record) or unit.view.handoff(record) or unit.view.receipt(record)
         if state is None:
             raise NotFound("There is no record of this id", code="unknown_id", next_call="memory_search finds records.")
         head = unit.log.head()

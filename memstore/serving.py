@@ -234,6 +234,7 @@ def known_mark(unit: Unit, caller: Caller, shown: Sequence[Shown]) -> Mark | Non
     """The caller's mark if all of this is on record as shown already; else None: then it has to be put there."""
     if unit.log.head().copied:
         return Mark()  # read by people alone, who have no mark, and of whom a copy keeps no record
+    unit.foresee([item.served.id for item in shown], whole=False)
     if shown and unit.disclosures.unseen(caller.launch, [_disclosure(unit, item) for item in shown]):
         return None
     context = unit.view.context(caller.launch)
@@ -245,11 +246,14 @@ def disclose(store: Store, caller: Caller, shown: Sequence[Shown]) -> Mark | Non
 
     None means: what was looked up no longer stands as it did (erased, relabelled, superseded); look again.
     """
+    records = [item.served.id for item in shown]
     with store.write() as unit:
+        unit.foresee(records, whole=False)
         if any(_moved(unit, item.served) for item in shown):
             return None
+        told = [_disclosure(unit, item) for item in shown]
         ensure_context(unit, caller)
-        unit.disclosures.disclose(caller.launch, [_disclosure(unit, item) for item in shown])
+        unit.disclosures.disclose(caller.launch, told)
         context = unit.view.context(caller.launch)
         return context.mark if context else Mark()
 

@@ -17,6 +17,7 @@ STEPS = (
     "0004_handoffs",
     "0005_handed_words",
     "0006_tokens",
+    "0007_sessions",
     "0008_operations",
     "0009_former",
 )

@@ -122,6 +122,8 @@ def _conditions(wanted: Filter, label: Label) -> _Where:
         if bound is not None:
             where.add(condition, bound)
     where.add(_SAYABLE, _position(wanted), _position(wanted), wanted.now)
+    if wanted.unanswered:
+        where.add("r.answered_by IS NULL")
     if wanted.kinds:
         where.add(f"r.kind IN ({', '.join('?' * len(wanted.kinds))})", *wanted.kinds)
     for tag in wanted.tags:
@@ -177,6 +179,19 @@ def _fallen(wanted: Filter, share: Share) -> tuple[str, tuple[object, ...]]:
     return fallen, (wanted.now, wanted.now, _position(wanted), wanted.now)
 
 
+# What `serving.revisit_causes` finds of a record, as one condition: what it hangs on is gone, fallen or disputed (T10).
+_TO_REVISIT = (
+    "(r.needs_revisit = 1 OR EXISTS (SELECT 1 FROM links k LEFT JOIN records c ON c.id = k.target"
+    " WHERE k.record = r.seq AND k.how = 'conditions' AND (c.id IS NULL OR c.erased = 1 OR c.revoked = 1"
+    " OR c.retracted <> '' OR c.suspect = 1 OR c.superseded_by IS NOT NULL OR (c.expires_at IS NOT NULL"
+    " AND c.expires_at <= ?) OR (c.kind = 'hypothesis' AND NOT EXISTS (SELECT 1 FROM sessions s"
+    " JOIN leases l ON l.session = s.id WHERE s.id = c.session AND (s.ended_at IS NULL OR s.ended_at > ?)"
+    " AND l.until > ?)) OR EXISTS (SELECT 1 FROM reviews v WHERE v.record = c.id AND v.void = 0"
+    " AND v.stance = 'dispute' AND v.label >= r.label AND NOT EXISTS (SELECT 1 FROM reviews w"
+    " WHERE w.record = v.record AND w.author = v.author AND w.void = 0 AND w.seq > v.seq)))))"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Odd:
     """How many records of a tier match, how many of those are left out, and those that have fallen."""
@@ -197,17 +212,18 @@ class RetrievalTables:
         self.conn = conn
         self._memo = memo
 
-    def newest(self, wanted: Filter, *, label: Label, share: Share, most: int) -> Found:
-        """Up to `most` ids of one part of a tier, newest first."""
+    def newest(self, wanted: Filter, *, label: Label, share: Share, most: int, revisit_first: bool = False) -> Found:
+        """Up to `most` ids of one part of a tier, newest first, or those to revisit before all others."""
         where = _conditions(wanted, label)
         fallen, values = _fallen(wanted, share)
         where.add(fallen if share is Share.FALLEN else f"NOT {fallen}", *values)
         # The inner select finds; count(*) OVER () counts what it found, in the same pass.
+        first, times = (_TO_REVISIT, (wanted.now,) * 3) if revisit_first else ("0", ())
         sql = (
-            f"SELECT id, count(*) OVER () AS total FROM (SELECT r.id, r.seq FROM {_records(wanted)} r"
-            f" WHERE {' AND '.join(where.conditions)}) ORDER BY seq DESC LIMIT ?"
+            f"SELECT id, count(*) OVER () AS total FROM (SELECT r.id, r.seq, {first} AS first FROM {_records(wanted)} r"
+            f" WHERE {' AND '.join(where.conditions)}) ORDER BY first DESC, seq DESC LIMIT ?"
         )
-        rows = self.conn.execute(sql, (*where.values, most)).fetchall()
+        rows = self.conn.execute(sql, (*times, *where.values, most)).fetchall()
         return Found(tuple(row["id"] for row in rows), rows[0]["total"] if rows else 0)
 
     def matching(self, query: str, wanted: Filter, *, label: Label, share: Share, most: int) -> Matches:

@@ -7,13 +7,15 @@ Files of other programs, of newer versions and damaged ones are refused before a
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from memstore.core.fold import Change
 from memstore.core.records import Content
@@ -21,6 +23,7 @@ from memstore.errors import MemStoreError, StoreUnavailable, read_only_copy
 from memstore.stores.acting import Acting
 from memstore.stores.counts import CountTables
 from memstore.stores.disclosures import DisclosureTables
+from memstore.stores.foreseen import foresee
 from memstore.stores.handoffs import HandoffTables, ReceiptTables
 from memstore.stores.log_tables import ContentTable, LogTables
 from memstore.stores.lookups import Lookups, RecordTables, RegistryTables
@@ -35,7 +38,7 @@ from memstore.stores.trust import ReviewTables, TrustTables
 from memstore.stores.vectors import VectorTables
 
 APPLICATION_ID = 0x6D656D73  # "mems"
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 BUSY_SECONDS = 30.0
 COPY = "copy-"
 BACKUP_PAGES = 2048  # copied between two reports of progress
@@ -64,13 +67,13 @@ class SqliteUnit:
         self._memo = memo or Memo(conn)
         self._acting = acting or Acting()
         self.log = LogTables(conn, self._memo)
-        self.contents = ContentTable(conn)
+        self.contents = ContentTable(conn, self._memo)
         self.view = Lookups(conn, now, self._memo)
         self.registry = RegistryTables(conn, self._memo)
         self.records = RecordTables(conn, now, self._acting)
         self.disclosures = DisclosureTables(conn, now)
         self.trust = TrustTables(conn, self._acting)
-        self.reviews = ReviewTables(conn, now)
+        self.reviews = ReviewTables(conn, now, self._memo)
         self.handoffs = HandoffTables(conn, now)
         self.receipts = ReceiptTables(conn)
         self.tokens = TokenTable(conn)
@@ -85,6 +88,10 @@ class SqliteUnit:
     def apply(self, change: Change, content: Content | None) -> None:
         apply(self.conn, change, content, self._acting)
         self._memo.hides = self._memo.hides or hides(change)
+
+    def foresee(self, ids: Iterable[str], *, whole: bool = True) -> None:
+        """Read at once what looking these records up will ask for, or no more than their states."""
+        foresee(self.conn, self._memo, self.now, ids, whole=whole)
 
     def at(self, now: int) -> SqliteUnit:
         """The same transaction, judged at another time."""
@@ -143,6 +150,10 @@ class SqliteUnit:
         return {table: digest_of_table(self.conn, table) for table in (*PROJECTED, "contexts")}
 
 
+# Who writes to a file, among all stores that this process has open on it.
+_turns: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+
+
 class SqliteStore:
     """Connections to one database file; `write` and `read` give a `Unit` each."""
 
@@ -156,6 +167,7 @@ class SqliteStore:
         self._closed = False
         self._watching: sqlite3.Connection | None = None
         self._watch_lock = threading.Lock()
+        self._writing = _turns.setdefault(os.path.realpath(path), threading.Lock())
 
     @classmethod
     def create(cls, path: Path, clock: Callable[[], int], *, store: str, public_key: bytes) -> SqliteStore:
@@ -201,22 +213,33 @@ class SqliteStore:
     def write(self) -> Iterator[SqliteUnit]:
         """A write transaction. BEGIN IMMEDIATE: a deferred one fails when it turns into a writer beside another."""
         with self._borrowed() as conn:
-            conn.execute("BEGIN IMMEDIATE")
-            try:
-                head = conn.execute(QUERIES["head"]).fetchone()
-                if head["copied"] and not self._loads:
-                    raise read_only_copy()
-                wall = self.clock()
-                unit = SqliteUnit(conn, max(wall, head["clock_floor"]), wall=wall)
-                yield unit
-                unit.settle()
-                conn.execute("COMMIT")
-                for act in unit.acts:
-                    act()
-            except BaseException:
-                if conn.in_transaction:
-                    conn.execute("ROLLBACK")
-                raise
+            with self._turn():
+                conn.execute("BEGIN IMMEDIATE")
+                try:
+                    head = conn.execute(QUERIES["head"]).fetchone()
+                    if head["copied"] and not self._loads:
+                        raise read_only_copy()
+                    wall = self.clock()
+                    unit = SqliteUnit(conn, max(wall, head["clock_floor"]), wall=wall)
+                    yield unit
+                    unit.settle()
+                    conn.execute("COMMIT")
+                except BaseException:
+                    if conn.in_transaction:
+                        conn.execute("ROLLBACK")
+                    raise
+            for act in unit.acts:
+                act()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One writer of this process at a time: SQLite has those that wait sleep, ever longer, and wakes nobody."""
+        if not self._writing.acquire(timeout=BUSY_SECONDS):
+            raise StoreUnavailable("Another thread holds the store", code="busy", next_call="Try again.")
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     @contextmanager
     def read(self) -> Iterator[SqliteUnit]:

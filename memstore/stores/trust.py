@@ -19,6 +19,7 @@ from memstore.core.trust import END_OF_LOG, Endorsement, Past, Sight, Standing, 
 from memstore.ports import Claim, Disclosed, Review
 from memstore.stores.acting import Acting
 from memstore.stores.lookups import grant_from
+from memstore.stores.memo import Memo
 from memstore.stores.sql import QUERIES, causes_from, member
 
 
@@ -164,9 +165,10 @@ class TrustTables:
 class ReviewTables:
     """Reviews, retractions and grants inside one transaction."""
 
-    def __init__(self, conn: sqlite3.Connection, now: int) -> None:
+    def __init__(self, conn: sqlite3.Connection, now: int, memo: Memo) -> None:
         self.conn = conn
         self.now = now
+        self._memo = memo
 
     def touched_by_key(self, keyid: str, since: int) -> list[int]:
         """The records that this key signed, reviewed or retracted from a position on."""
@@ -181,11 +183,17 @@ class ReviewTables:
 
     def disputed_up_to(self, record: str) -> int:
         """The highest label that a standing dispute of this record has; -1 where there is none."""
+        return self._memo.get(("disputed", record), lambda: self._disputed_up_to(record))
+
+    def _disputed_up_to(self, record: str) -> int:
         found = self.conn.execute(QUERIES["disputes"], (record,)).fetchone()[0]
         return -1 if found is None else int(found)
 
     def rivals(self, seq: int, record: str) -> list[str]:
         """The records that this one would replace, or that would replace it."""
+        return self._memo.get(("rivals", seq, record), lambda: self._rivals(seq, record))
+
+    def _rivals(self, seq: int, record: str) -> list[str]:
         return [row["id"] for row in self.conn.execute(QUERIES["rivals"], {"seq": seq, "id": record})]
 
     def readers(self, seq: int) -> list[Disclosed]:
