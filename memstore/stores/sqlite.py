@@ -38,7 +38,7 @@ from memstore.stores.trust import ReviewTables, TrustTables
 from memstore.stores.vectors import VectorTables
 
 APPLICATION_ID = 0x6D656D73  # "mems"
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 9
 BUSY_SECONDS = 30.0
 COPY = "copy-"
 BACKUP_PAGES = 2048  # copied between two reports of progress
