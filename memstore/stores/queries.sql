@@ -369,7 +369,7 @@ SELECT s.*, l.until FROM sessions s LEFT JOIN leases l ON l.session = s.id WHERE
 SELECT s.*, l.until FROM sessions s LEFT JOIN leases l ON l.session = s.id WHERE s.scope = :scope
 ORDER BY s.seq DESC LIMIT :most;
 
--- name: sessions_running
+-- name: sessions_at_work
 SELECT s.*, l.until FROM sessions s JOIN leases l ON l.session = s.id
 WHERE s.scope = :scope AND s.task = :task AND s.ended_seq IS NULL AND l.until > :now ORDER BY s.seq DESC LIMIT :most;
 

@@ -224,13 +224,13 @@ class RetrievalTables:
         self.conn = conn
         self._memo = memo
 
-    def newest(self, wanted: Filter, *, label: Label, share: Share, most: int, revisit_first: bool = False) -> Found:
+    def newest(self, wanted: Filter, *, label: Label, share: Share, most: int, revisit: bool = False) -> Found:
         """Up to `most` ids of one part of a tier, newest first, or those to revisit before all others."""
         where = _conditions(wanted, label)
         fallen, values = _fallen(wanted, share)
         where.add(fallen if share is Share.FALLEN else f"NOT {fallen}", *values)
         # The inner select finds; count(*) OVER () counts what it found, in the same pass.
-        first, times = (_TO_REVISIT, (wanted.now,) * 3) if revisit_first else ("0", ())
+        first, times = (_TO_REVISIT, (wanted.now,) * 3) if revisit else ("0", ())
         sql = (
             f"SELECT id, count(*) OVER () AS total FROM (SELECT r.id, r.seq, {first} AS first FROM {_records(wanted)} r"
             f" WHERE {' AND '.join(where.conditions)}) ORDER BY first DESC, seq DESC LIMIT ?"
