@@ -222,6 +222,9 @@ def _begin_epoch(house: House) -> int:
         fields = {"epoch": epoch, "size": head.size, "root": head.frontier.root().hex()}
         append(unit, house.key, author, Restored, fields)
         unit.restorations.lapse_leases()
+        # Which of them were revoked since the backup was made, nobody here can know.
+        for token in unit.tokens.listed():
+            unit.tokens.revoke(token.id, unit.now)
     return epoch
 
 

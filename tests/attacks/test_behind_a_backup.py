@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from simulator import Envelope, Fleet
 
-from memstore import admin, log
+from memstore import admin, log, tokens
 from memstore.backups import backup, restore
 from memstore.config import DATABASE
 from memstore.core.epochs import epoch_of, launch_at, launch_without_epoch
 from memstore.core.statements import KeyAction, QuotaSet, Restored, Reviewed, SessionStarted
+from memstore.credentials import Unauthenticated, verify_credential
 from memstore.errors import Conflict, Denied, IntegrityError
 from memstore.write import Author, append
 
@@ -53,6 +54,21 @@ def test_a_process_that_read_outside_content_is_not_clean_again_once_a_backup_is
                 append(unit, restored.house.key, Author(signer, launch), SessionStarted, {"scope": "main", "task": "t"})
             assert refused.value.code == "restored"
         assert restored.fresh("ada").write("question", "a new one")["label"] == "attributed"
+
+
+def test_a_token_that_was_revoked_since_is_not_alive_again_once_a_backup_is_restored(fleet, tmp_path):
+    token = tokens.make(fleet.house, "ada")
+    with fleet.house.store.read() as unit:
+        assert verify_credential(unit, token["token"]).principal.name == "ada"
+    backup(fleet.house, tmp_path / "backup")
+    tokens.revoke(fleet.house, token["id"])
+    restore(tmp_path / "backup", tmp_path / "restored", clock=fleet.clock)
+    with Fleet(tmp_path / "restored", fleet.clock) as restored:
+        with restored.house.store.read() as unit, pytest.raises(Unauthenticated):
+            verify_credential(unit, token["token"])
+        anew = tokens.make(restored.house, "ada")
+        with restored.house.store.read() as unit:
+            assert verify_credential(unit, anew["token"]).principal.name == "ada"
 
 
 def test_a_process_that_runs_on_over_a_restored_store_neither_reads_nor_writes(fleet, tmp_path):
