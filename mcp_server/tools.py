@@ -208,18 +208,24 @@ class WaitingTool(VerbTool):
     """
 
     async def run(self, arguments: dict[str, Any]) -> ToolResult:
+        answer = await inbox_awaited(self.store_of, arguments)
         with telling():
-            wait = HandoffInboxRequest.parse(arguments).wait_seconds
-        store = await on_thread(self.store_of)
-        until = current_time() + wait
-        while True:
-            seen, looked = _seen(store), current_time()
-            answer = await on_thread(self.answered, {**arguments, "wait_seconds": 0})
-            if answer["items"] or current_time() >= until:
-                with telling():
-                    return tool_result(answer)
-            while _seen(store) == seen and current_time() < min(until, looked + LOOK_ANYWAY):
-                await sleep(LOOK_EVERY)
+            return tool_result(answer)
+
+
+async def inbox_awaited(store_of: StoreOf, arguments: dict[str, Any]) -> Answer:
+    """The answer of `handoff_inbox`, waited for as `WaitingTool` does."""
+    with telling():
+        wait = HandoffInboxRequest.parse(arguments).wait_seconds
+    store = await on_thread(store_of)
+    until = current_time() + wait
+    while True:
+        seen, looked = _seen(store), current_time()
+        answer = await on_thread(lambda: store_of().handoff_inbox(**{**arguments, "wait_seconds": 0}))
+        if answer["items"] or current_time() >= until:
+            return answer
+        while _seen(store) == seen and current_time() < min(until, looked + LOOK_ANYWAY):
+            await sleep(LOOK_EVERY)
 
 
 def _seen(store: MemStore) -> int:

@@ -349,8 +349,13 @@ def said_as(
     unit: Unit, key: StoreKey, caller: Caller, text: str, kind: Kind, part: str, *, session: str = "", **more: Any
 ) -> str:
     """Write what somebody phrased in a handoff as a record of its author; its id (T11)."""
+    answer = write_in(unit, key, caller, phrased_as(text, kind, part, session=session, **more))
+    return str(answer["id"])
+
+
+def phrased_as(text: str, kind: Kind, part: str, *, session: str = "", **more: Any) -> WriteRequest:
+    """The record that a text in a handoff becomes, as the call that would write it."""
     title = snippet(text.strip().split("\n")[0])[:200] or part
     whole = title == text and kind in _IN_A_LINE
     told = {"kind": str(kind), "title": title, "body": "" if whole else text, "tags": [f"handoff-{part.rstrip('s')}"]}
-    answer = write_in(unit, key, caller, WriteRequest.parse({**told, "session": session, **more}))
-    return str(answer["id"])
+    return WriteRequest.parse({**told, "session": session, **more})

@@ -56,7 +56,7 @@ from memstore.requests import (
     WriteRequest,
 )
 from memstore.serving import Caller
-from memstore.signing import Signer, StoreKey
+from memstore.signing import Signatory, StoreKey
 from memstore.write import Author
 
 R = TypeVar("R", bound=Request)
@@ -104,7 +104,7 @@ class MemStore:
         self,
         store: Store,
         key: StoreKey,
-        signer: Signer,
+        signer: Signatory,
         *,
         embedding: Embedding,
         index: VectorIndex,
@@ -151,6 +151,11 @@ class MemStore:
     @property
     def name(self) -> str:
         return self._signer.name
+
+    @property
+    def launch(self) -> str:
+        """The context that this caller acts in, if it may act now."""
+        return self._caller().launch
 
     def _caller(self, scope: str = "") -> Caller:
         """The caller as the log says now: registered, with a key that stands, in a scope of its own (T9, T13)."""

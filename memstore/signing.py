@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
@@ -29,12 +29,54 @@ from memstore.core.keys import thumbprint
 from memstore.core.labels import SignatureState
 from memstore.core.merkle import Frontier
 from memstore.core.notes import Checkpoint, checkpoint_text, format_note
-from memstore.core.statements import Verification, possession_message, short_id
+from memstore.core.records import SALT_BYTES
+from memstore.core.statements import (
+    Statement,
+    Verification,
+    possession_message,
+    pre_authentication_encoding,
+    short_id,
+)
 from memstore.errors import Denied, IntegrityError, InvalidInput, NotFound
 
 STORE_KEY = "@store"
 MIN_PASSPHRASE = 8
 AskPassphrase = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A statement that is to be signed: as a value, its payload type and bytes, and the content that it commits to."""
+
+    statement: Statement
+    kind: str
+    payload: bytes
+    content: bytes
+
+    @property
+    def message(self) -> bytes:
+        """What a signature covers."""
+        return pre_authentication_encoding(self.kind, self.payload)
+
+
+class Signatory(Protocol):
+    """Whose signature an act gets: of a key in this process (`Signer`), or of one elsewhere that has to be asked."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def keyid(self) -> str: ...
+    @property
+    def state(self) -> SignatureState: ...
+    def moment(self, now: int) -> int:
+        """When the author says that it acts; `now` is the store's time. Both in microseconds."""
+
+    def salt(self, content: bytes) -> bytes:
+        """What a content is committed to with."""
+
+    def sign_statement(self, envelope: Envelope) -> bytes: ...
+    def settle(self) -> None:
+        """Called before a commit; raises where something in it has no signature yet."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +110,18 @@ class Signer:
 
     def sign(self, message: bytes) -> bytes:
         return self.private.sign(message)
+
+    def moment(self, now: int) -> int:
+        return now
+
+    def salt(self, content: bytes) -> bytes:
+        return secrets.token_bytes(SALT_BYTES)
+
+    def sign_statement(self, envelope: Envelope) -> bytes:
+        return self.sign(envelope.message)
+
+    def settle(self) -> None:
+        """All that it was given is signed."""
 
     def prove_possession(self, store: str) -> bytes:
         """The signature by which a new key shows that its owner holds it."""

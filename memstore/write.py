@@ -6,7 +6,6 @@ and either everything of an act is stored or nothing is. The time of an entry is
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from memstore.core.entries import Entry, Logged, leaf_of
 from memstore.core.fold import fold, judge_entry
 from memstore.core.handoffs import permitted_handoff
 from memstore.core.policy import Allowed, Denied, Principal, may_author, may_be_signed
-from memstore.core.records import SALT_BYTES, Content, content_digest
+from memstore.core.records import Content, content_digest
 from memstore.core.reviews import permitted
 from memstore.core.statements import (
     OPERATOR_NAME,
@@ -25,12 +24,11 @@ from memstore.core.statements import (
     id_of,
     payload_of,
     payload_type,
-    pre_authentication_encoding,
 )
 from memstore.errors import Denied as DeniedError
 from memstore.ports import StoredContent, Unit
 from memstore.relabel import carry_out
-from memstore.signing import Signer, StoreKey
+from memstore.signing import Envelope, Signatory, StoreKey
 
 # The checkpoint of a head that moves on within a transaction; on disk it is a log that was tampered with.
 UNSIGNED = ""
@@ -38,9 +36,9 @@ UNSIGNED = ""
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who acts: the key that signs, and the launch (context) that the act belongs to."""
+    """Who acts: whose signature it gets, and the launch (context) that the act belongs to."""
 
-    signer: Signer
+    signer: Signatory
     launch: str
 
     @property
@@ -74,18 +72,20 @@ def append(
     head = unit.log.head()
     if head.checkpoint != UNSIGNED or not unit.is_sealed_at_commit:
         key.refuse_moved(head.frontier, head.checkpoint)
-    raw, salt = (content.to_bytes(), secrets.token_bytes(SALT_BYTES)) if content else (b"", b"")
+    raw = content.to_bytes() if content else b""
+    salt = author.signer.salt(raw) if content else b""
     if content:
         fields = {**fields, "content": content_digest(salt, raw)}
     n, prev = unit.registry.chain(author.name, author.launch)
+    moment = author.signer.moment(unit.now)
     statement = kind.build(
-        store=key.store, author=author.name, launch=author.launch, n=n + 1, prev=prev, asserted_at=unit.now, **fields
+        store=key.store, author=author.name, launch=author.launch, n=n + 1, prev=prev, asserted_at=moment, **fields
     )
     admit(unit, author, statement, head.size)
     # 2. Signed over the DSSE pre-authentication encoding; the id is a hash of just that.
     type_name, payload = payload_type(kind), payload_of(statement)
     digest = digest_of(type_name, payload)
-    signature = author.signer.sign(pre_authentication_encoding(type_name, payload))
+    signature = author.signer.sign_statement(Envelope(statement, type_name, payload, raw))
     # 3. The store's judgement as of now, and its entry.
     context = unit.view.context(author.launch)
     entry = Entry(
@@ -104,7 +104,7 @@ def append(
     changes = fold(entry, statement, unit.view)
     unit.log.append_entry(logged)
     unit.log.move_head(frontier, UNSIGNED, unit.now)
-    unit.seal_at_commit(lambda: _sealed(unit, key))
+    unit.seal_at_commit(lambda: _sealed(unit, key, author.signer))
     if content and isinstance(statement, Recorded):
         twins = key.fingerprint(author=author.name, fields=fields, content=raw)
         unit.contents.put(entry.seq, StoredContent(salt, raw, twins))
@@ -112,10 +112,11 @@ def append(
     return Written(id_of(statement, digest), entry, statement, tuple(affected))
 
 
-def _sealed(unit: Unit, key: StoreKey) -> None:
+def _sealed(unit: Unit, key: StoreKey, signer: Signatory) -> None:
     """Sign the log as the transaction leaves it: nobody sees a state in between, so none is signed."""
     head = unit.log.head()
     if head.checkpoint == UNSIGNED:
+        signer.settle()
         unit.log.move_head(head.frontier, key.checkpoint(head.frontier), unit.now)
         unit.when_committed(lambda: key.watch(head.frontier))
 

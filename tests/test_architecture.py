@@ -42,7 +42,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "memstore.core.statements",
     ),
     "ports": ("memstore.cursors", "memstore.handoff_ports", "memstore.moments", "memstore.ports", "memstore.requests"),
-    "signing": ("memstore.signing",),
+    "signing": ("memstore.remote_signing", "memstore.signing"),
     # `render` stands here, below `query`: what fits the token budget decides what is disclosed (ADR 0006).
     "verbs": (
         "memstore.admin",
