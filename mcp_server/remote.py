@@ -131,7 +131,7 @@ class Remote:
             call = BridgeCall.parse(given)
             if call.verb == "handoff_inbox":
                 memory = await to_thread.run_sync(self._opened, name, call)
-                return _told(await inbox_awaited(lambda: memory, call.arguments))
+                return _told(await inbox_awaited(memory, call.arguments))
             return await to_thread.run_sync(self._answered, name, call)
         except Exception as error:  # noqa: BLE001 whatever it is becomes an answer, without input
             return _refused(translated(error))

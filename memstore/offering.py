@@ -36,7 +36,7 @@ from memstore.write import append
 GRANT_SECONDS = 24 * 3600
 WORKERS = (Role.WORKER, Role.LEAD, Role.HUMAN)
 # Each part that may be phrased, and the kind of record that its texts become.
-_PHRASED = {
+PHRASED = {
     "questions": Kind.QUESTION,
     "rejected": Kind.REJECTED,
     "constraints": Kind.CONSTRAINT,
@@ -138,7 +138,7 @@ def _fields(
         "hop": hop,
         "intent": _one(unit, caller, request.intent, Kind.INTENT, "intent"),
         "checkpoint": _one(unit, caller, request.checkpoint, Kind.CHECKPOINT, "checkpoint"),
-        "none": [part for part in ("outputs", *_PHRASED) if getattr(request, part) == [NONE]],
+        "none": [part for part in ("outputs", *PHRASED) if getattr(request, part) == [NONE]],
     }
     fields |= _grant(unit, key, caller, request, receiver)
     return {**fields, **_phrased(unit, key, caller, request)}
@@ -146,7 +146,7 @@ def _fields(
 
 def _refuse_incomplete(kind: HandoffType, request: HandoffOfferRequest) -> None:
     told = [request.directive, request.rationale, request.gate]
-    told += [item for part in ("outputs", *_PHRASED) for item in getattr(request, part)]
+    told += [item for part in ("outputs", *PHRASED) for item in getattr(request, part)]
     if any(item and not item.strip() for item in told):
         raise InvalidInput(
             "A part of it says nothing", code="blank", next_call='Say it, leave it out, or pass ["none"] for a list.'
@@ -308,7 +308,7 @@ def _grant(
 def _phrased(unit: Unit, key: StoreKey, caller: Caller, request: HandoffOfferRequest) -> dict[str, Any]:
     """Ids for all that was phrased or named (T11), and which of them were phrased here."""
     found: dict[str, Any] = {}
-    for part, kind in _PHRASED.items():
+    for part, kind in PHRASED.items():
         said = [item for item in getattr(request, part) if item != NONE]
         records = (_as_record(unit, key, caller, item, kind, part, session=request.session) for item in said)
         found[part] = list(dict.fromkeys(records))
@@ -325,13 +325,13 @@ def _phrased(unit: Unit, key: StoreKey, caller: Caller, request: HandoffOfferReq
         )
     if request.gate:
         found["gate"] = _as_record(unit, key, caller, request.gate, Kind.QUESTION, "gate", session=request.session)
-    named = [request.rationale, request.gate, *(item for part in _PHRASED for item in getattr(request, part))]
-    by_id = {known_records(unit, caller, [item], "outputs")[0] for item in named if _is_id(item)}
+    named = [request.rationale, request.gate, *(item for part in PHRASED for item in getattr(request, part))]
+    by_id = {known_records(unit, caller, [item], "outputs")[0] for item in named if is_id(item)}
     told = [one for value in found.values() for one in ([value] if isinstance(value, str) else value)]
     return {**found, "phrased": [one for one in dict.fromkeys(told) if one not in by_id]}
 
 
-def _is_id(item: str) -> bool:
+def is_id(item: str) -> bool:
     return item.startswith("key:") or bool(ids_among([item]))
 
 
@@ -339,7 +339,7 @@ def _as_record(
     unit: Unit, key: StoreKey, caller: Caller, item: str, kind: Kind, part: str, *, session: str = ""
 ) -> str:
     """The id that an item is, or that of the record that its text becomes."""
-    if _is_id(item):
+    if is_id(item):
         return known_records(unit, caller, [item], part)[0]
     more: dict[str, Any] = {"rationale": item} if kind is Kind.REJECTED else {}
     return said_as(unit, key, caller, item, kind, part, session=session, **more)

@@ -91,25 +91,24 @@ def _draft(unit: Unit, caller: Caller, request: WriteRequest, task: str) -> Draf
 
 def content_of(request: WriteRequest | ObserveRequest) -> Content:
     """The content of the record that a call asks for: its words, as they were given."""
-    match request:
-        case WriteRequest():
-            content = Content(
-                title=request.title,
-                body=request.body,
-                data=request.data,
-                rationale=request.rationale,
-                caveats=request.caveats,
-                alternatives=request.alternatives,
-                conditions=request.conditions,
-                evidence=request.evidence,
-                confidence=request.confidence,
-                tags=request.tags,
-                key=request.key,
-            )
-        case ObserveRequest():
-            content = Content(
-                title=request.title, body=request.content, args=request.args, key=request.key, source=request.source
-            )
+    if isinstance(request, ObserveRequest):
+        content = Content(
+            title=request.title, body=request.content, args=request.args, key=request.key, source=request.source
+        )
+    else:
+        content = Content(
+            title=request.title,
+            body=request.body,
+            data=request.data,
+            rationale=request.rationale,
+            caveats=request.caveats,
+            alternatives=request.alternatives,
+            conditions=request.conditions,
+            evidence=request.evidence,
+            confidence=request.confidence,
+            tags=request.tags,
+            key=request.key,
+        )
     objects = [value for value in (content.data, content.args) if value]
     # Refuses what canonical JSON cannot say, before anything is signed; all else was parsed as text.
     if objects and len(Content(data=content.data, args=content.args).to_bytes()) > MAX_DATA_BYTES:
