@@ -238,9 +238,7 @@ def _session_end(ground: Ground, request: SessionEndRequest, queue: Queue) -> No
         if guess.kind is not Kind.HYPOTHESIS:
             raise Unasked
         content = Content(title=said.title, body=said.body, tags=said.tags)
-        refuse_other(
-            item, Recorded, {**about, "kind": Kind.QUESTION, "derived_from": [hypothesis]}, content.to_bytes()
-        )
+        refuse_other(item, Recorded, {**about, "kind": Kind.QUESTION, "derived_from": [hypothesis]}, content.to_bytes())
     if summary is not None:
         title = f"Summary of the session: {request.outcome}"
         content = Content(title=title, body=request.summary, tags=["session-summary"])

@@ -70,8 +70,8 @@ class Call:
 class RemoteStore:
     """A store behind a server, for one principal in one launch: the verbs of `MemStore`, and what resources read.
 
-    `ask` sends one call and gives its answer, or raises `Unreachable`. `scope` "" is the principal's first, fixed at the
-    first call; with `require_grant` the launch is one that was given.
+    `ask` sends one call and gives its answer, or raises `Unreachable`. `scope` "" is the principal's first, fixed at
+    the first call; with `require_grant` the launch is one that was given.
     """
 
     def __init__(
@@ -192,9 +192,9 @@ class RemoteStore:
     def _taken_up(self, verb: str, arguments: dict[str, Any]) -> Call:
         """The call; the one that was lost where it is just that one again, which then has one effect."""
         lost, self._lost = self._lost, None
-        if lost is not None and (lost.verb, lost.arguments) == (verb, arguments):
-            if 0 <= self._clock() - lost.asserted_at < AGAIN_MICROS:
-                return lost
+        same = lost is not None and (lost.verb, lost.arguments) == (verb, arguments)
+        if lost is not None and same and 0 <= self._clock() - lost.asserted_at < AGAIN_MICROS:
+            return lost
         return self._made(verb, arguments)
 
     def _kept(self, call: Call, error: Unreachable) -> Unreachable:

@@ -1,4 +1,4 @@
-"""The way from a bridge to its server: one JSON object there and one back, over HTTP/1.1 with connections that are kept.
+"""The way from a bridge to its server: one JSON object there, one back, over HTTP/1.1 on connections that are kept.
 
 Certificates are verified; without TLS only this machine is talked to, unless that is asked for by an ugly name. What
 gets no answer is sent again, less and less often, for a bounded time: whoever sends sees to it that this is safe.

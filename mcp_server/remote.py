@@ -58,9 +58,7 @@ class BridgeCall(BaseModel):
     nonce: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{22}$")]
     asserted_at: Annotated[int, Field(ge=0, le=2**53 - 1)]
     signatures: Annotated[
-        dict[
-            Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{86}$")]
-        ],
+        dict[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{86}$")]],
         Field(max_length=MOST_SIGNATURES),
     ] = {}
 

@@ -1,8 +1,8 @@
 """Signatures by a key that is not here: what a server uses in place of a key for the acts of a bridge (ADR 0045).
 
-The verbs run as always. What they would sign is noted, and the transaction is taken back until whoever holds the key has
-signed every statement of it, in just these bytes; so moment and salts are functions of the call. Nothing that is not
-signed is ever committed, and nothing that was committed is done twice.
+The verbs run as always. What they would sign is noted, and the transaction is taken back until whoever holds the key
+has signed every statement of it, in just these bytes; so moment and salts are functions of the call. Nothing that is
+not signed is ever committed, and nothing that was committed is done twice.
 """
 
 from __future__ import annotations

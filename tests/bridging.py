@@ -16,7 +16,11 @@ from mcp_server.bridge import RemoteStore
 from mcp_server.remote import Remote
 from memstore import log
 from memstore.config import embedding_of, open_house
+from memstore.core.canonical import canonical_bytes
+from memstore.core.records import Content, content_digest
+from memstore.core.statements import Statement, digest_of, id_of, parse_statement, payload_of, payload_type
 from memstore.index.exact import ExactIndex
+from memstore.remote_signing import salt_of
 from memstore.signing import Keyring, Signer
 
 Sent = dict[str, Any]
@@ -74,3 +78,45 @@ class Far:
     def assert_sound(self) -> None:
         found = log.audit(self.house.store)
         assert found["ok"], found["problems"]
+
+
+def restated(told: Sent, call: Sent, place: int, *, content: dict[str, Any] | None = None, **fields: Any) -> None:
+    """Change a statement that a server asks to have signed, as a liar would: well formed, with the right digest."""
+    one = told["sign"][place]
+    payload = json.loads(one["payload"]) | fields
+    if content is not None:
+        one["content"] = Content(**(json.loads(one["content"]) | content)).to_bytes().decode()
+        payload["content"] = content_digest(salt_of(call["nonce"], one["content"].encode()), one["content"].encode())
+    one["payload"] = canonical_bytes(payload).decode()
+    rechained(told)
+
+
+def rechained(told: Sent) -> None:
+    """Have each statement go on from the one before it, and name what was changed by its new id."""
+    for place, one in enumerate(told["sign"]):
+        if place:
+            payload = json.loads(one["payload"]) | {"prev": _digest(told["sign"][place - 1]).hex()}
+            one["payload"] = canonical_bytes(payload).decode()
+        was, now = one.setdefault("was", _id(one)), _id(one)
+        for later in told["sign"][place + 1 :]:
+            later.setdefault("was", _id(later))
+            later["payload"] = later["payload"].replace(was, now)
+        one["was"] = now
+
+
+def _digest(one: Sent) -> bytes:
+    return digest_of(one["kind"], one["payload"].encode())
+
+
+def _id(one: Sent) -> str:
+    return id_of(parse_statement(one["kind"], one["payload"].encode()), _digest(one)) or "nothing"
+
+
+def added(told: Sent, kind: type[Statement], **fields: Any) -> None:
+    """Ask for one more statement, which goes on from the last one that is asked for."""
+    last = told["sign"][-1]
+    before = json.loads(last["payload"])
+    own = {name: before[name] for name in ("store", "author", "launch", "asserted_at")}
+    prev = digest_of(last["kind"], last["payload"].encode()).hex()
+    statement = kind.build(**own, n=before["n"] + 1, prev=prev, **fields)
+    told["sign"].append({"kind": payload_type(kind), "payload": payload_of(statement).decode(), "content": ""})

@@ -78,9 +78,7 @@ def test_work_is_handed_on_and_back_through_bridges(far):
     [item] = lead.handoff_inbox(wait_seconds=5)["items"]
     received = lead.handoff_receive(item["handoff"])
     codes = [problem["code"] for problem in received["problems"]]
-    accepted = lead.handoff_respond(
-        item["handoff"], "accept", receipt=received["receipt"], acknowledge=codes
-    )
+    accepted = lead.handoff_respond(item["handoff"], "accept", receipt=received["receipt"], acknowledge=codes)
     assert accepted["note"].startswith("Endorsed 1 outputs.")
     assert lead.get([done["id"]])["records"][0]["label"] == "trusted"
     assert lead.handoff_respond(item["handoff"], "heartbeat", lease=accepted["lease"])["state"] == "accepted"
