@@ -1,15 +1,37 @@
 """From a transport to the store as its caller may use it (DESIGN 4.2): who calls is never an argument of a call.
 
 Over stdio the caller is the principal whose key was named when the process was launched, and the launch is one context
-(T3): whatever shares the process shares its mark.
+(T3): whatever shares the process shares its mark. Over HTTP it is whom the request's credential names; all that a
+principal does there is one continuing context in each scope, and the store attests its acts.
 """
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from memstore.config import open_store
+from memstore.config import Engine, ask_on_terminal, folder_of, granted, open_store, system_clock
+from memstore.core.policy import Principal
+from memstore.core.reviews import acts_by_grant
+from memstore.credentials import LIFE_SECONDS, MICROS, Authenticated, issue
+from memstore.errors import InternalError
+from memstore.keyfiles import store_of_key
 from memstore.service import MemStore
+from memstore.signing import Signer, load_key
+from memstore.write import Author
+
+if TYPE_CHECKING:
+    from mcp_server.bridge import RemoteStore
+
+MOST_CALLERS = 1024
+
+# Set for each request before it reaches a tool, and copied with its context to the tool's thread.
+calling: ContextVar[Authenticated] = ContextVar("calling")
 
 
 def of_stdio(
@@ -22,3 +44,130 @@ def of_stdio(
 ) -> MemStore:
     """The store as `agent` in a context of its own; raises `MemStoreError` where it cannot be opened."""
     return open_store(store, agent=agent, scope=scope, require_grant=require_grant, lockdown=lockdown)
+
+
+def of_bridge(
+    url: str,
+    *,
+    agent: str,
+    store: str | Path | None = None,
+    key: str = "",
+    store_id: str = "",
+    scope: str = "",
+    require_grant: bool = False,
+    lockdown: bool = False,
+    ca: str = "",
+    insecure_http: bool = False,
+) -> RemoteStore:
+    """The store behind the server at `url`, as `agent` whose key is here; the server need not be up yet.
+
+    The key is in the file `key`, else among the keys of `store`; the store's id is `store_id`, else lies beside it.
+    """
+    from mcp_server.bridge import RemoteStore
+    from mcp_server.link import Link
+
+    path = Path(key).expanduser() if key else folder_of(store) / "keys" / f"{agent}.key"
+    signer = load_key(path, agent, ask_on_terminal)
+    store_id = store_of_key(path, store_id)
+    shown = Shown(signer, store_id, system_clock)
+    link = Link(url, shown.now, ca=ca or None, insecure_http=insecure_http)
+    return RemoteStore(
+        link.ask, signer, store_id, clock=system_clock, scope=scope, require_grant=require_grant, lockdown=lockdown
+    )
+
+
+class Shown:
+    """What a bridge shows of who it is: a credential of minutes, made anew before it is old."""
+
+    def __init__(self, signer: Signer, store_id: str, clock: Callable[[], int]) -> None:
+        self._signer = signer
+        self._store_id = store_id
+        self._clock = clock
+        self._made: tuple[int, str] = (-LIFE_SECONDS * MICROS, "")
+
+    def now(self) -> str:
+        now, (made, credential) = self._clock(), self._made
+        # The server remembers whom it has seen, so one that is used for a while is checked once.
+        if not made <= now < made + LIFE_SECONDS * MICROS // 5:
+            credential = issue(self._signer, self._store_id, now)
+            self._made = now, credential
+        return credential
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A caller's store, the key of the caller that its acts name, and the grant that it was opened by, if any."""
+
+    store: MemStore
+    keyid: str
+    grant: str = ""
+
+
+class Callers:
+    """The store as each caller over HTTP uses it: one light `MemStore` a principal, over one engine."""
+
+    def __init__(self, engine: Engine, *, require_grant: bool = False, lockdown: bool = False) -> None:
+        self._engine = engine
+        self._require_grant = require_grant
+        self._lockdown = lockdown
+        self._members: OrderedDict[str, _Member] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def current(self) -> MemStore:
+        """The store of whoever makes the request that this runs in."""
+        caller = calling.get(None)
+        if caller is None:
+            raise InternalError("A call came without a caller")
+        return self.of(caller)
+
+    def of(self, caller: Authenticated) -> MemStore:
+        """The store of a caller: made at its first call, and anew when its key has changed."""
+        with self._lock:
+            member = self._members.get(caller.name)
+            if member is not None:
+                self._members.move_to_end(caller.name)
+        if member is None or member.keyid != caller.keyid or not self._stands(member, caller):
+            member = self._made(caller)
+            with self._lock:
+                self._members[caller.name] = member
+                if len(self._members) > MOST_CALLERS:
+                    self._members.popitem(last=False)
+        return member.store
+
+    def _made(self, caller: Authenticated) -> _Member:
+        house = self._engine.house
+        signer = Signer(caller.name, house.key.signer.private, attests_for=caller.keyid)
+        if self._require_grant:
+            launch = granted(house, Author(signer, ""), "")
+            store = self._engine.as_seen_by(signer, launch_of=lambda _: launch, lockdown=self._lockdown)
+            return _Member(store, caller.keyid, launch)
+
+        def continued(scope: str) -> str:
+            with house.store.read() as unit:
+                return launch_of(caller.name, scope, unit.registry.epoch(caller.name, scope))
+
+        scope = self._scope_of(caller.principal)
+        store = self._engine.as_seen_by(signer, scope=scope, launch_of=continued, lockdown=self._lockdown)
+        return _Member(store, caller.keyid)
+
+    def _stands(self, member: _Member, caller: Authenticated) -> bool:
+        """Whether the context goes on; one that was granted does while its grant stands, and then another is taken."""
+        if not member.grant:
+            return True
+        with self._engine.house.store.read() as unit:
+            return acts_by_grant(member.grant, caller.name, "", unit.view, unit.now)
+
+    def _scope_of(self, principal: Principal) -> str:
+        """The scope of the newest session that the principal runs over HTTP; "" is its first, where it runs none."""
+        running = []
+        with self._engine.house.store.read() as unit:
+            for scope in principal.scopes:
+                launch = launch_of(principal.name, scope, unit.registry.epoch(principal.name, scope))
+                found = unit.records.sessions(scope, launch=launch, most=1)
+                running += [one for one in found if not one.ended]
+        return max(running, key=lambda one: one.started_at).scope if running else ""
+
+
+def launch_of(name: str, scope: str, epoch: int) -> str:
+    """The one context of all that a principal does over HTTP in a scope, until it is given a fresh one (T3)."""
+    return f"http/{name}/{scope}/{epoch}"

@@ -19,19 +19,17 @@ from anyio import to_thread
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mcp_server.errors import translated
-from mcp_server.tools import inbox_awaited
-from memstore.admin import House
+from mcp_server.tools import inbox_awaited, lane
+from memstore.config import Engine, granted
 from memstore.core.canonical import refuse_not_canonical
 from memstore.core.forms import ID_PATTERN
 from memstore.core.reviews import GRANTED
 from memstore.core.statements import short_id
-from memstore.embedding import Embedding
 from memstore.errors import Denied, InvalidInput, MemStoreError, NotFound
-from memstore.grants import take
-from memstore.ports import Unit, VectorIndex
+from memstore.ports import Unit
 from memstore.remote_signing import AlreadyDone, RemoteSigner, SignatureNeeded
 from memstore.render import Answer, timestamp
-from memstore.service import HANDOFF_LEASE_SECONDS, VERBS, MemStore
+from memstore.service import VERBS, MemStore
 from memstore.signing import Envelope, encode
 from memstore.write import Author
 
@@ -99,25 +97,20 @@ class _Kept:
 
 
 class Remote:
-    """Answers the calls of bridges from one store; whoever made it closes store, model and index."""
+    """Answers the calls of bridges from one store; whoever opened the engine closes it."""
 
     def __init__(
         self,
-        house: House,
-        embedding: Embedding,
-        index: VectorIndex,
+        engine: Engine,
         *,
-        wake: Callable[[], None] = lambda: None,
-        lease_seconds: int = HANDOFF_LEASE_SECONDS,
+        verbs: frozenset[str] = frozenset(VERBS),
         lockdown: bool = False,
         require_grant: bool = False,
     ) -> None:
-        """`wake` has what waits embedded; `require_grant` serves only contexts that were given (T3)."""
-        self._house = house
-        self._embedding = embedding
-        self._index = index
-        self._wake = wake
-        self._lease_seconds = lease_seconds
+        """`verbs` are those that are answered; `require_grant` serves only contexts that were given (T3)."""
+        self._verbs = verbs
+        self._engine = engine
+        self._house = engine.house
         self._lockdown = lockdown
         self._require_grant = require_grant
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
@@ -127,10 +120,10 @@ class Remote:
         """What `name`, who has shown who it is, is answered to a call. Raises nothing."""
         try:
             call = BridgeCall.parse(given)
-            if call.verb == "handoff_inbox":
-                memory = await to_thread.run_sync(self._opened, name, call)
+            if call.verb == "handoff_inbox" and call.verb in self._verbs:
+                memory = await to_thread.run_sync(self._opened, name, call, limiter=lane.get())
                 return _told(await inbox_awaited(memory, call.arguments))
-            return await to_thread.run_sync(self._answered, name, call)
+            return await to_thread.run_sync(self._answered, name, call, limiter=lane.get())
         except Exception as error:  # noqa: BLE001 whatever it is becomes an answer, without input
             return _refused(translated(error))
 
@@ -150,7 +143,6 @@ class Remote:
             if not self._is_done(name, call):
                 return _refused(error) | self._chain(name, call)
             answer = self._done_before(name, call)
-        self._wake()
         told = _told(_as_first_told(answer, call)) | self._chain(name, call)
         if call.signatures:
             self._keep(name, call, told)
@@ -160,8 +152,8 @@ class Remote:
         document = DOCUMENTS.get(call.verb)
         if document is not None:
             return document(memory, call.arguments)
-        if call.verb not in VERBS:
-            raise NotFound("There is no such verb", code="unknown_name", next_call="Upgrade the server or the bridge.")
+        if call.verb not in self._verbs:
+            raise NotFound("This server has no such verb", code="unknown_name", next_call="Ask its operator.")
         answer: Answer = getattr(memory, call.verb)(**call.arguments)
         return answer
 
@@ -178,13 +170,8 @@ class Remote:
         if kept is not None and kept.nonce == call.nonce:
             return kept.answer
         if call.require_grant or self._require_grant:
-            with self._house.store.read() as unit:
-                principal = unit.view.principal(name)
-            if principal is None:
-                raise NotFound("There is no such principal", code="unknown_principal")
-            scope = call.scope or next(iter(principal.scopes), "")
-            launch = take(self._house.store, Author(self._signer(name, call), call.launch), principal, scope)
-            memory = self._opened(name, call.model_copy(update={"launch": launch, "scope": scope}))
+            launch = granted(self._house, Author(self._signer(name, call), call.launch), call.scope)
+            memory = self._opened(name, call.model_copy(update={"launch": launch}))
         else:
             memory = self._opened(name, call)
         told = _told(Answer({"launch": memory.launch, "scope": memory.scope}))
@@ -203,8 +190,7 @@ class Remote:
         """The store as this caller uses it, in its launch: of nobody else, and in the scope that it began in."""
         if not LAUNCH.fullmatch(call.launch):
             raise InvalidInput("The call names no launch", code="malformed_call")
-        granted = call.launch.startswith(GRANTED)
-        if self._require_grant and not granted:
+        if self._require_grant and not call.launch.startswith(GRANTED) and call.verb != OPEN:
             raise Denied("This server serves only contexts that were given", code="no_grant")
         with self._house.store.read() as unit:
             context = unit.view.context(call.launch)
@@ -216,17 +202,11 @@ class Remote:
                     code="clock_skew",
                     next_call="Set the clock of the agent's machine.",
                 )
-        return MemStore(
-            self._house.store,
-            self._house.key,
+        return self._engine.as_seen_by(
             self._signer(name, call),
-            embedding=self._embedding,
-            index=self._index,
             scope=context.scope if context is not None else call.scope,
             launch_of=lambda _: call.launch,
             lockdown=self._lockdown,
-            embeds_behind=False,
-            lease_seconds=self._lease_seconds,
         )
 
     def _asked(self, name: str, call: BridgeCall, envelopes: tuple[Envelope, ...]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ share. Identity is never an argument.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, Self, TypeVar
@@ -153,10 +154,14 @@ def offered(tools: str = "all", *, read_only: bool = False) -> tuple[Offer, ...]
     return tuple(offer for offer in TOOLSETS[tools] if offer.reads or not read_only)
 
 
+# The threads that a caller's calls run on, where several share a process; without it all have the same ones.
+lane: ContextVar[CapacityLimiter | None] = ContextVar("lane", default=None)
+
+
 async def on_thread(call: Callable[..., T], /, *values: Any, **arguments: Any) -> T:
     """Call the synchronous store off the event loop; whatever it raises leaves as `Told`."""
     with telling():
-        return await to_thread.run_sync(partial(call, *values, **arguments))
+        return await to_thread.run_sync(partial(call, *values, **arguments), limiter=lane.get())
 
 
 class Serving(Protocol):

@@ -14,19 +14,20 @@ import time
 from base64 import b32encode
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from memstore.admin import House, ignore_file, register_operator
 from memstore.core.statements import OPERATOR_NAME
 from memstore.embed.onnx import OnnxEmbedder
-from memstore.embedding import Embedding, Model
+from memstore.embedding import Drainer, Embedding, Model
 from memstore.errors import InvalidInput, MemStoreError, NotFound, StoreUnavailable
 from memstore.grants import take
 from memstore.index.exact import ExactIndex
 from memstore.log import replay, verify_head
 from memstore.ports import Embedder, Store, VectorIndex
 from memstore.service import HANDOFF_LEASE_SECONDS, MemStore
-from memstore.signing import STORE_KEY, Keyring, Signer, StoreKey
+from memstore.signing import STORE_KEY, Keyring, Signatory, Signer, StoreKey
 from memstore.stores.projection import is_unfolded
 from memstore.stores.sqlite import SqliteStore
 from memstore.write import Author
@@ -237,7 +238,8 @@ def open_store(
     With `require_grant` the context is one that was given to the agent, or none (T3); with `lockdown` nothing that is
     quarantined is opened.
     """
-    house = open_house(store, clock=clock)
+    engine = open_engine(store, clock=clock, index=index, model=model, embeds_behind=embeds_behind)
+    house = engine.house
     launch = "c-" + b32encode(secrets.token_bytes(10)).decode().lower()
 
     def continued(scope: str) -> str:
@@ -245,28 +247,71 @@ def open_store(
             return f"cli/{agent}/{scope}/{unit.registry.epoch(agent, scope)}"
 
     with ExitStack() as refused:
-        refused.callback(house.store.close)
+        refused.callback(engine.close)
         signer = house.signer(agent)
         if require_grant:
-            launch = _granted(house, Author(signer, launch), scope)
+            launch = granted(house, Author(signer, launch), scope)
         launch_of = continued if continuing else lambda _: launch
-        memory = MemStore(
-            house.store,
-            house.key,
-            signer,
-            embedding=embedding_of(house.store, folder_of(store), model),
-            index=_index(index, folder_of(store)),
-            scope=scope,
-            launch_of=launch_of,
-            embeds_behind=embeds_behind,
-            lockdown=lockdown,
-            lease_seconds=lease_seconds(),
-        )
+        memory = engine.as_seen_by(signer, scope=scope, launch_of=launch_of, lockdown=lockdown)
         refused.pop_all()
     return memory
 
 
-def _granted(house: House, author: Author, scope: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An open store with all that its users share: model, index, and the thread that embeds what waits."""
+
+    house: House
+    embedding: Embedding
+    index: VectorIndex
+    drainer: Drainer | None
+    lease_seconds: int
+
+    def as_seen_by(
+        self, signer: Signatory, *, scope: str = "", launch_of: Callable[[str], str], lockdown: bool = False
+    ) -> MemStore:
+        """The store as one principal uses it: light, and closed with the engine; the only one may close it too."""
+        return MemStore(
+            self.house.store,
+            self.house.key,
+            signer,
+            embedding=self.embedding,
+            index=self.index,
+            scope=scope,
+            launch_of=launch_of,
+            drainer=self.drainer,
+            lockdown=lockdown,
+            lease_seconds=self.lease_seconds,
+        )
+
+    def close(self) -> None:
+        if self.drainer is not None:
+            self.drainer.close()
+        self.index.close()
+        self.house.store.close()
+
+
+def open_engine(
+    store: str | Path | None = None,
+    *,
+    clock: Clock = system_clock,
+    index: str = "exact",
+    model: str | Embedder | None = None,
+    embeds_behind: bool = True,
+) -> Engine:
+    """What `open_store` opens, for whoever serves several principals at once; close it."""
+    house = open_house(store, clock=clock)
+    with ExitStack() as refused:
+        refused.callback(house.store.close)
+        embedding = embedding_of(house.store, folder_of(store), model)
+        drainer = Drainer(embedding) if embeds_behind else None
+        made = Engine(house, embedding, _index(index, folder_of(store)), drainer, lease_seconds())
+        refused.pop_all()
+    return made
+
+
+def granted(house: House, author: Author, scope: str) -> str:
+    """The launch of a fresh context that this principal was given in a scope; raises `Denied` where there is none."""
     with house.store.read() as unit:
         principal = unit.view.principal(author.name)
     if principal is None:

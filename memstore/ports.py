@@ -23,6 +23,7 @@ from memstore.core.state import GrantState, RecordState, SessionState, View
 from memstore.core.statements import Stance
 from memstore.core.trust import Standing, Web
 from memstore.handoff_ports import Handoffs, Receipts
+from memstore.token_ports import Tokens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -375,6 +376,8 @@ class Unit(Protocol):
     def handoffs(self) -> Handoffs: ...
     @property
     def receipts(self) -> Receipts: ...
+    @property
+    def tokens(self) -> Tokens: ...
     @property
     def retrieval(self) -> Retrieval: ...
     @property

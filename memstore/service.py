@@ -111,12 +111,13 @@ class MemStore:
         scope: str = "",
         launch_of: Callable[[str], str],
         lockdown: bool = False,
-        embeds_behind: bool = True,
+        drainer: Drainer | None = None,
         lease_seconds: int = HANDOFF_LEASE_SECONDS,
     ) -> None:
         """`launch_of` names the context in a scope; `scope` "" is the principal's first; `lockdown` opens nothing.
 
-        `embeds_behind` has a thread embed what waits while this is open; without it, `embedding.drain` is the caller's.
+        `drainer` embeds what waits, on its thread; without one, `embedding.drain` is the caller's to call. Store, index
+        and drainer are closed with this; who shares them among several does not close those.
         `lease_seconds` is how long a handoff that was accepted is held without a heartbeat.
         """
         self._lockdown = lockdown
@@ -127,7 +128,7 @@ class MemStore:
         self._launch_of = launch_of
         self.embedding = embedding
         self._index = index
-        self._drainer = Drainer(embedding) if embeds_behind else None
+        self._drainer = drainer
         with store.read() as unit:
             principal = unit.view.principal(signer.name)
         scopes = principal.scopes if principal else ()

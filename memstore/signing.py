@@ -237,24 +237,7 @@ class Keyring:
 
     def save(self, signer: Signer, passphrase: str | None, *, replace: bool = False) -> Path:
         """Write a key file, mode 0600 from its first byte on; an existing one is replaced only when asked."""
-        if passphrase is not None and len(passphrase) < MIN_PASSPHRASE:
-            raise InvalidInput(f"A passphrase has at least {MIN_PASSPHRASE} characters", code="weak_passphrase")
-        protection: serialization.KeySerializationEncryption = serialization.NoEncryption()
-        if passphrase is not None:
-            protection = serialization.BestAvailableEncryption(passphrase.encode())
-        pem = signer.private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        target = self.path(signer.name)
-        if target.exists() and not replace:
-            raise InvalidInput("A key file of that name is there already", code="key_exists")
-        fresh = target.with_suffix(f".{secrets.token_hex(4)}.new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(target)
-        return target
+        return save_key(self.path(signer.name), signer, passphrase, replace=replace)
 
     def stage(self, signer: Signer, passphrase: str | None) -> None:
         """Write a key that the log is about to name, beside the one that it names now."""
@@ -271,40 +254,67 @@ class Keyring:
 
     def load(self, name: str, ask: AskPassphrase | None = None) -> Signer:
         """The signer of `name`; asks for a passphrase where the key has one."""
-        try:
-            pem = self._read(name)
-        except OSError as error:
-            raise Denied(
-                "The key file cannot be read", code="no_key", next_call="Run as the user that the store belongs to."
-            ) from error
-        passphrase = None
-        if b"ENCRYPTED" in pem.split(b"\n", 1)[0]:
-            passphrase = self._asked(name, ask)
-        try:
-            private = serialization.load_pem_private_key(pem, passphrase)
-        except (ValueError, TypeError) as error:
-            raise Denied("The key cannot be unlocked", code="key_locked", next_call="Check the passphrase.") from error
-        if not isinstance(private, Ed25519PrivateKey):
-            raise Denied("The key file holds no Ed25519 key", code="bad_key")
-        return Signer(name, private)
+        return load_key(self.path(name), name, ask)
 
-    def _read(self, name: str) -> bytes:
-        path = self.path(name)
-        if not path.is_file():
-            raise NotFound(
-                "There is no key for this principal here", code="no_key", next_call="Run `memstore agent add` first."
-            )
-        if path.stat().st_mode & 0o077:
-            raise Denied(
-                "The key file can be read by others", code="key_exposed", next_call=f"Run chmod 600 on {path.name}."
-            )
-        return path.read_bytes()
 
-    def _asked(self, name: str, ask: AskPassphrase | None) -> bytes:
-        if ask is None:
-            raise Denied(
-                "This key has a passphrase, and there is no terminal to ask for it",
-                code="key_locked",
-                next_call="Run the command in a terminal.",
-            )
-        return ask(f"Passphrase for {name}: ").encode()
+def save_key(target: Path, signer: Signer, passphrase: str | None, *, replace: bool = False) -> Path:
+    """Write a key file as `Keyring.save` does, under a name of its own."""
+    if passphrase is not None and len(passphrase) < MIN_PASSPHRASE:
+        raise InvalidInput(f"A passphrase has at least {MIN_PASSPHRASE} characters", code="weak_passphrase")
+    protection: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if passphrase is not None:
+        protection = serialization.BestAvailableEncryption(passphrase.encode())
+    pem = signer.private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if target.exists() and not replace:
+        raise InvalidInput("A key file of that name is there already", code="key_exists")
+    fresh = target.with_suffix(f".{secrets.token_hex(4)}.new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(pem)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(target)
+    return target
+
+
+def load_key(path: Path, name: str, ask: AskPassphrase | None = None) -> Signer:
+    """The signer of `name` from its key file; asks for a passphrase where the key has one."""
+    try:
+        pem = _read(path)
+    except OSError as error:
+        raise Denied(
+            "The key file cannot be read", code="no_key", next_call="Run as the user that the store belongs to."
+        ) from error
+    passphrase = None
+    if b"ENCRYPTED" in pem.split(b"\n", 1)[0]:
+        passphrase = _asked(name, ask)
+    try:
+        private = serialization.load_pem_private_key(pem, passphrase)
+    except (ValueError, TypeError) as error:
+        raise Denied("The key cannot be unlocked", code="key_locked", next_call="Check the passphrase.") from error
+    if not isinstance(private, Ed25519PrivateKey):
+        raise Denied("The key file holds no Ed25519 key", code="bad_key")
+    return Signer(name, private)
+
+
+def _read(path: Path) -> bytes:
+    if not path.is_file():
+        raise NotFound(
+            "There is no key for this principal here", code="no_key", next_call="Run `memstore agent add` first."
+        )
+    if path.stat().st_mode & 0o077:
+        raise Denied(
+            "The key file can be read by others", code="key_exposed", next_call=f"Run chmod 600 on {path.name}."
+        )
+    return path.read_bytes()
+
+
+def _asked(name: str, ask: AskPassphrase | None) -> bytes:
+    if ask is None:
+        raise Denied(
+            "This key has a passphrase, and there is no terminal to ask for it",
+            code="key_locked",
+            next_call="Run the command in a terminal.",
+        )
+    return ask(f"Passphrase for {name}: ").encode()

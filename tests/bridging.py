@@ -15,11 +15,10 @@ from typing import Any
 from mcp_server.bridge import RemoteStore
 from mcp_server.remote import Remote
 from memstore import log
-from memstore.config import embedding_of, open_house
+from memstore.config import open_engine
 from memstore.core.canonical import canonical_bytes
 from memstore.core.records import Content, content_digest
 from memstore.core.statements import Statement, digest_of, id_of, parse_statement, payload_of, payload_type
-from memstore.index.exact import ExactIndex
 from memstore.remote_signing import salt_of
 from memstore.signing import Keyring, Signer
 
@@ -42,13 +41,12 @@ class Far:
 
     def restart(self) -> None:
         """Another process: what the one before kept in memory is gone."""
-        self.house = open_house(self.folder, clock=self.clock)
-        self.remote = Remote(
-            self.house, embedding_of(self.house.store, self.folder, "none"), ExactIndex(), **self.settings
-        )
+        self.engine = open_engine(self.folder, clock=self.clock, embeds_behind=False)
+        self.house = self.engine.house
+        self.remote = Remote(self.engine, **self.settings)
 
     def close(self) -> None:
-        self.house.store.close()
+        self.engine.close()
 
     def signer(self, agent: str) -> Signer:
         return Keyring(self.folder / "keys").load(agent)

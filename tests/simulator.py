@@ -137,7 +137,6 @@ class Fleet:
             embedding=embedding_of(self.house.store, self.folder, self.model),
             index=ExactIndex(),
             launch_of=lambda _: launch,
-            embeds_behind=False,
         )
 
     def _opened(self, name: str, scope: str, **more: Any) -> MemStore:

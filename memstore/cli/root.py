@@ -35,7 +35,10 @@ _SET_UP, _AGENTS, _CARE = "Set up", "As an agent", "Look after a store"
 COMMANDS = {
     "init": Entry("setting_up", _SET_UP, "Make a store: database, keys, operator."),
     "agent": Entry("setting_up", _SET_UP, "Register principals, change and withdraw their keys."),
+    "key": Entry("keys", _SET_UP, "Make the key of an agent that is elsewhere."),
     "tool": Entry("setting_up", _SET_UP, "Register tools whose results agents observe."),
+    "serve": Entry("serving", _SET_UP, "Serve a team over HTTP, as an MCP server."),
+    "token": Entry("serving", _SET_UP, "Tokens that agents show to the HTTP server."),
     "config": Entry("clients", _SET_UP, "Print the configuration that an MCP client wants."),
     "mcp": Entry("clients", _SET_UP, "Serve one agent over stdio, as an MCP server."),
     "demo": Entry("clients", _SET_UP, "Watch three agents share a memory."),

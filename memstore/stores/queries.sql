@@ -789,3 +789,15 @@ ORDER BY r.seq DESC LIMIT 1;
 -- name: conditions_of
 SELECT l.record, l.target FROM json_each(?) j CROSS JOIN links l ON l.record = j.value AND l.how = 'conditions'
 ORDER BY l.record, l.target;
+
+-- name: put_token
+INSERT INTO tokens (id, digest, principal, position, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: token
+SELECT * FROM tokens WHERE digest = ?;
+
+-- name: tokens
+SELECT * FROM tokens ORDER BY created_at, id;
+
+-- name: revoke_token
+UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?;

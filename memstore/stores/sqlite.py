@@ -27,11 +27,12 @@ from memstore.stores.memo import Memo
 from memstore.stores.projection import PROJECTED, apply, digest_of_table, forget_projection
 from memstore.stores.retrieval import RetrievalTables
 from memstore.stores.sql import QUERIES
+from memstore.stores.tokens import TokenTable
 from memstore.stores.trust import ReviewTables, TrustTables
 from memstore.stores.vectors import VectorTables
 
 APPLICATION_ID = 0x6D656D73  # "mems"
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 BUSY_SECONDS = 30.0
 COPY = "copy-"
 CACHE_KIB = 16_000  # a search of a big store reads more than SQLite's two megabytes
@@ -65,6 +66,7 @@ class SqliteUnit:
         self.reviews = ReviewTables(conn, now)
         self.handoffs = HandoffTables(conn, now)
         self.receipts = ReceiptTables(conn)
+        self.tokens = TokenTable(conn)
         self.retrieval = RetrievalTables(conn, self._memo)
         self.vectors = VectorTables(conn)
         self.counts = CountTables(conn, now)

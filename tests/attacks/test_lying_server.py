@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from bridging import Far, Sent, added, restated
+from simulator import Fleet
 
 from mcp_server.asked import Unasked
 from memstore.core.canonical import canonical_bytes
@@ -19,8 +21,6 @@ from memstore.core.statements import (
     SessionStarted,
 )
 from memstore.errors import MemStoreError
-from tests.bridging import Far, Sent, added, restated
-from tests.simulator import Fleet
 
 Lie = Callable[[Sent, Sent], None]
 OTHER = "m-" + "a" * 26

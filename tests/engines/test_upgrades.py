@@ -11,7 +11,7 @@ from memstore import admin
 from memstore.config import DATABASE, open_house
 from memstore.stores.sql import migration
 
-NEW = ("0003_trust", "0004_handoffs", "0005_handed_words")
+NEW = ("0003_trust", "0004_handoffs", "0005_handed_words", "0006_tokens")
 
 
 def made_old(file: Path) -> None:
@@ -22,7 +22,7 @@ def made_old(file: Path) -> None:
                 conn.execute(f"DROP {kind} {name}")
             for table, column in re.findall(r"^ALTER TABLE (\w+) ADD COLUMN (\w+)", script, re.MULTILINE):
                 conn.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-        conn.execute("DELETE FROM _sqlite_migrations WHERE name IN (?, ?, ?)", NEW)
+        conn.executemany("DELETE FROM _sqlite_migrations WHERE name = ?", [(name,) for name in NEW])
         conn.execute("PRAGMA user_version = 2")
     conn.close()
 

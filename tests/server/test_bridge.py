@@ -1,8 +1,7 @@
 """An agent whose key is not where the store is: all that it does through a server, by way of a bridge."""
 
 import pytest
-
-from tests.bridging import Far
+from bridging import Far
 
 
 @pytest.fixture

@@ -1,0 +1,96 @@
+"""Connections of the HTTP server: how long a client may take to say something, and who goes when there are too many.
+
+uvicorn waits for ever for the head of a request and for a reader that reads nothing, and counts both against its limit.
+Here a head has to come within seconds and be small, an answer that nobody reads costs the connection, and where there
+are too many connections the one that has been silent longest makes room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds and sizes that a connection has."""
+
+    head_seconds: float = 10.0
+    head_bytes: int = 64 << 10
+    reader_seconds: float = 30.0
+    idle_seconds: int = 75
+    connections: int = 512
+
+
+def protocol_with(patience: Patience) -> type[HttpToolsProtocol]:
+    """The protocol class of one server; its connections know of each other."""
+    silent: OrderedDict[Any, None] = OrderedDict()
+
+    class Bounded(HttpToolsProtocol):
+        """One connection; `silent` while no request of it is being answered."""
+
+        _head: asyncio.TimerHandle | None = None
+        _reader: asyncio.TimerHandle | None = None
+        _read = 0
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            silent[self] = None
+            self._expect_head()
+            if len(self.connections) > patience.connections:
+                first = next(iter(silent))
+                first.transport.abort()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            silent.pop(self, None)
+            self._stop_head()
+            self.resume_writing()
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            reads_head = self in silent
+            super().data_received(data)
+            if reads_head and self in silent:  # the head is not complete yet
+                self._read += len(data)
+                if self._read > patience.head_bytes:
+                    self.transport.abort()
+                    return
+            # Bytes that begin no request end the wait that uvicorn has between two of them.
+            if self in silent and self._head is None and not self.transport.is_closing():
+                self._expect_head()
+
+        def on_headers_complete(self) -> None:
+            self._stop_head()
+            self._read = 0
+            silent.pop(self, None)
+            super().on_headers_complete()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if not self.pipeline and not self.transport.is_closing():
+                silent[self] = None
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            if self._reader is None:
+                self._reader = self.loop.call_later(patience.reader_seconds, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            if self._reader is not None:
+                self._reader.cancel()
+                self._reader = None
+
+        def _expect_head(self) -> None:
+            self._head = self.loop.call_later(patience.head_seconds, self.transport.abort)
+
+        def _stop_head(self) -> None:
+            if self._head is not None:
+                self._head.cancel()
+                self._head = None
+
+    return Bounded
