@@ -50,9 +50,10 @@ class Unreachable(StoreUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A place at which this launch's chain may stand: how many statements it has, and the sessions that run then."""
+    """A place where this launch's chain may stand: how many statements it has, its scope, and the sessions that run."""
 
     n: int
+    scope: str
     running: dict[str, str]
 
 
@@ -94,7 +95,7 @@ class RemoteStore:
         self._own = "c-" + b32encode(secrets.token_bytes(20)).decode().lower()
         self._launch = ""
         self.scope = scope
-        self._heads = {"": Head(0, {})}
+        self._heads = {"": Head(0, scope, {})}
         self._acting = threading.Lock()
         self._opening = threading.Lock()
         self._lost: Call | None = None
@@ -170,6 +171,7 @@ class RemoteStore:
             if not given or (epoch and not epoch.isdigit()) or not scope or self.scope not in ("", scope):
                 raise Unasked("The server has this launch act in another context or scope")
             self.scope, self._launch = scope, launch
+            self._heads = {"": Head(0, scope, {})}
 
     def _signed(self, verb: str, request: Request, arguments: dict[str, Any]) -> Answer:
         """A call that may sign: asked, checked, signed and sent again, until the server is through with it."""
@@ -216,14 +218,15 @@ class RemoteStore:
         digests = [digest_of(one.kind, one.payload).hex() for one in envelopes]
         head = self._followed(items, digests)
         # 3. They say what the agent asked for.
-        ground = Ground(
-            self.name, self._launch, self.scope, call.asserted_at, head.running, _proven(told.get("evidence"))
-        )
+        # A launch that has done nothing may be taken to another scope of its agent's, by the first session.
+        scope = (getattr(request, "scope", "") or head.scope) if head.n == 0 else head.scope
+        proven = _proven(told.get("evidence"))
+        ground = Ground(self.name, self._launch, scope, call.asserted_at, head.running, proven)
         refuse_unasked(call.verb, ground, request, items)
         # 4. Signed, all of them.
         for envelope, digest in zip(envelopes, digests, strict=True):
             call.signatures[digest] = encode(self._signer.sign(envelope.message))
-        self._heads[digests[-1]] = Head(head.n + len(items), _running_after(head.running, items))
+        self._heads[digests[-1]] = Head(head.n + len(items), scope, _running_after(head.running, items))
 
     def _item(self, call: Call, envelope: Envelope) -> Item:
         statement = envelope.statement
@@ -253,6 +256,7 @@ class RemoteStore:
         if head is None or head.n != n:
             raise Unasked("The server has this launch's chain end where it cannot")
         self._heads = {str(digest): head}
+        self.scope = head.scope
 
 
 def _running_after(running: dict[str, str], items: list[Item]) -> dict[str, str]:

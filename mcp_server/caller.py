@@ -21,6 +21,7 @@ from memstore.core.reviews import acts_by_grant
 from memstore.credentials import LIFE_SECONDS, MICROS, Authenticated, issue
 from memstore.errors import InternalError
 from memstore.keyfiles import store_of_key
+from memstore.ports import Unit
 from memstore.service import MemStore
 from memstore.signing import Signer, load_key
 from memstore.write import Author
@@ -139,12 +140,11 @@ class Callers:
         signer = Signer(caller.name, house.key.signer.private, attests_for=caller.keyid)
         if self._require_grant:
             launch = granted(house, Author(signer, ""), "")
-            store = self._engine.as_seen_by(signer, launch_of=lambda _: launch, lockdown=self._lockdown)
+            store = self._engine.as_seen_by(signer, launch_of=lambda unit, scope: launch, lockdown=self._lockdown)
             return _Member(store, caller.keyid, launch)
 
-        def continued(scope: str) -> str:
-            with house.store.read() as unit:
-                return launch_of(caller.name, scope, unit.registry.epoch(caller.name, scope))
+        def continued(unit: Unit, scope: str) -> str:
+            return launch_of(caller.name, scope, unit.registry.epoch(caller.name, scope))
 
         scope = self._scope_of(caller.principal)
         store = self._engine.as_seen_by(signer, scope=scope, launch_of=continued, lockdown=self._lockdown)

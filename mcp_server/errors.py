@@ -17,11 +17,10 @@ from typing import Any
 import mcp_types as mcp
 from fastmcp.exceptions import DisabledError, NotFoundError, PromptError, ResourceError, ToolError
 from fastmcp.server.middleware.middleware import CallNext, Middleware, MiddlewareContext
-from fastmcp.tools.base import ToolResult
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
-from mcp_server.results import protocol_error, tool_error
+from mcp_server.results import protocol_error
 from memstore.errors import InternalError, MemStoreError, NotFound
 
 log = logging.getLogger(__name__)
@@ -84,13 +83,3 @@ class Translator(Middleware):
             raise  # the SDK answers "Invalid request parameters" and nothing more
         except Exception as error:  # noqa: BLE001 - as in `telling`
             raise protocol_error(translated(error)) from None
-
-    async def on_call_tool(
-        self,
-        context: MiddlewareContext[mcp.CallToolRequestParams],
-        call_next: CallNext[mcp.CallToolRequestParams, ToolResult],
-    ) -> ToolResult:
-        try:
-            return await call_next(context)
-        except Exception as error:  # noqa: BLE001 - as in `telling`
-            return tool_error(translated(error))

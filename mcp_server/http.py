@@ -56,6 +56,8 @@ def build_app(engine: Engine, settings: Settings, *, remote: Remote | None = Non
     """The application over an open store, which stays the caller's to close; `remote` answers `POST /bridge`."""
     callers = Callers(engine, require_grant=settings.require_grant, lockdown=settings.lockdown)
     server = build_server(callers.current, tools=settings.tools, read_only=settings.read_only)
+    # Without it the SDK lists all tools at each call, to see whether one of them has headers of its own.
+    server._mcp_server.get_tool_input_schema = {name: tool.parameters for name, tool in server.tools.items()}.get
     dev = (lambda: _developer(engine, settings.dev)) if settings.dev else None
     meters, issuer = Meters(), settings.issuer
     gate = Middleware(

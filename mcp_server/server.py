@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
+from fastmcp.exceptions import NotFoundError
 from fastmcp.resources.base import ResourceResult
 from fastmcp.server.server import FastMCP
+from fastmcp.tools.base import ToolResult
+from fastmcp.utilities.versions import VersionSpec
 
-from mcp_server.errors import Translator, telling
+from mcp_server.errors import Translator, telling, translated
 from mcp_server.prompts import PROMPTS, RecipePrompt
-from mcp_server.results import JSON_TYPE, resource_result
+from mcp_server.results import JSON_TYPE, resource_result, tool_error
 from mcp_server.tools import Serving, StoreOf, VerbTool, WaitingTool, offered, on_thread
 from memstore.errors import NotFound
 from memstore.render import Answer
@@ -94,9 +98,38 @@ def _add_resource(server: FastMCP, store_of: StoreOf, document: Document) -> Non
     add(read if "{id}" in document.uri else read_fixed)
 
 
-def build_server(store_of: StoreOf, *, tools: str = "all", read_only: bool = False) -> FastMCP:
+class Server(FastMCP):
+    """fastmcp's server, which calls its tools straight.
+
+    Its own way to a tool asks at each call for versions, mounted servers and what a session hides, none of which are
+    here, and takes longer than the tool.
+    """
+
+    tools: dict[str, VerbTool]
+
+    def offer(self, tool: VerbTool) -> None:
+        self.tools[tool.name] = tool
+        self.add_tool(tool)
+
+    async def call_tool(
+        self,
+        name: str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        version: VersionSpec | None = None,
+        run_middleware: bool = True,
+    ) -> ToolResult:
+        try:
+            if name not in self.tools:
+                raise NotFoundError
+            return await self.tools[name].run(arguments or {})
+        except Exception as error:  # noqa: BLE001 - an error of any kind may carry input
+            return tool_error(translated(error))
+
+
+def build_server(store_of: StoreOf, *, tools: str = "all", read_only: bool = False) -> Server:
     """The server that answers each call from the store as `store_of` gives it then; `tools` is a set of `TOOLSETS`."""
-    server: FastMCP = FastMCP(
+    server = Server(
         "memstore",
         instructions=INSTRUCTIONS,
         version=_version(),
@@ -105,9 +138,10 @@ def build_server(store_of: StoreOf, *, tools: str = "all", read_only: bool = Fal
         dereference_schemas=False,
         on_duplicate="error",
     )
+    server.tools = {}
     for offer in offered(tools, read_only=read_only):
         kind = WaitingTool if offer.verb == "handoff_inbox" else VerbTool
-        server.add_tool(kind.of(offer, store_of))
+        server.offer(kind.of(offer, store_of))
     for document in RESOURCES:
         _add_resource(server, store_of, document)
     for recipe in PROMPTS:

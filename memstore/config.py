@@ -25,8 +25,8 @@ from memstore.errors import InvalidInput, MemStoreError, NotFound, StoreUnavaila
 from memstore.grants import take
 from memstore.index.exact import ExactIndex
 from memstore.log import replay, verify_head
-from memstore.ports import Embedder, Store, VectorIndex
-from memstore.service import HANDOFF_LEASE_SECONDS, MemStore
+from memstore.ports import Embedder, Store, Unit, VectorIndex
+from memstore.service import HANDOFF_LEASE_SECONDS, LaunchOf, MemStore
 from memstore.signing import STORE_KEY, Keyring, Signatory, Signer, StoreKey
 from memstore.stores.projection import is_unfolded
 from memstore.stores.sqlite import SqliteStore
@@ -242,16 +242,15 @@ def open_store(
     house = engine.house
     launch = "c-" + b32encode(secrets.token_bytes(10)).decode().lower()
 
-    def continued(scope: str) -> str:
-        with house.store.read() as unit:
-            return f"cli/{agent}/{scope}/{unit.registry.epoch(agent, scope)}"
+    def continued(unit: Unit, scope: str) -> str:
+        return f"cli/{agent}/{scope}/{unit.registry.epoch(agent, scope)}"
 
     with ExitStack() as refused:
         refused.callback(engine.close)
         signer = house.signer(agent)
         if require_grant:
             launch = granted(house, Author(signer, launch), scope)
-        launch_of = continued if continuing else lambda _: launch
+        launch_of = continued if continuing else lambda unit, scope: launch
         memory = engine.as_seen_by(signer, scope=scope, launch_of=launch_of, lockdown=lockdown)
         refused.pop_all()
     return memory
@@ -268,7 +267,7 @@ class Engine:
     lease_seconds: int
 
     def as_seen_by(
-        self, signer: Signatory, *, scope: str = "", launch_of: Callable[[str], str], lockdown: bool = False
+        self, signer: Signatory, *, scope: str = "", launch_of: LaunchOf, lockdown: bool = False
     ) -> MemStore:
         """The store as one principal uses it: light, and closed with the engine; the only one may close it too."""
         return MemStore(

@@ -36,7 +36,7 @@ from memstore.embedding import Drainer, Embedding
 from memstore.errors import Conflict, Denied, InvalidInput
 from memstore.importing import Line
 from memstore.log import Progress, silent
-from memstore.ports import Store, VectorIndex
+from memstore.ports import Store, Unit, VectorIndex
 from memstore.render import Answer
 from memstore.requests import (
     GetRequest,
@@ -61,6 +61,9 @@ from memstore.write import Author
 
 R = TypeVar("R", bound=Request)
 Verb = Callable[Concatenate["MemStore", R, ...], Answer]
+
+# The name of the context that a principal acts in, in a scope, as the log says now.
+LaunchOf = Callable[[Unit, str], str]
 
 VERBS: dict[str, type[Request]] = {}
 HANDOFF_LEASE_SECONDS = 900
@@ -109,7 +112,7 @@ class MemStore:
         embedding: Embedding,
         index: VectorIndex,
         scope: str = "",
-        launch_of: Callable[[str], str],
+        launch_of: LaunchOf,
         lockdown: bool = False,
         drainer: Drainer | None = None,
         lease_seconds: int = HANDOFF_LEASE_SECONDS,
@@ -159,14 +162,16 @@ class MemStore:
         return self._caller().launch
 
     def _caller(self, scope: str = "") -> Caller:
-        """The caller as the log says now: registered, with a key that stands, in a scope of its own (T9, T13)."""
-        scope = scope or self.scope
         with self._store.read() as unit:
-            principal = unit.view.principal(self._signer.name)
-            key = unit.registry.key(self._signer.keyid)
-            size = unit.log.head().size
-            launch = self._launch_of(scope)
-            granted = acts_by_grant(launch, self._signer.name, scope, unit.view, unit.now)
+            return self._judged(unit, scope or self.scope)
+
+    def _judged(self, unit: Unit, scope: str) -> Caller:
+        """The caller as the log says now: registered, with a key that stands, in a scope of its own (T9, T13)."""
+        principal = unit.view.principal(self._signer.name)
+        key = unit.registry.key(self._signer.keyid)
+        size = unit.log.head().size
+        launch = self._launch_of(unit, scope)
+        granted = acts_by_grant(launch, self._signer.name, scope, unit.view, unit.now)
         if principal is None or key is None or key.principal != principal.name:
             raise Denied("The caller is not registered in this store", code="unknown_principal")
         if key.retired is not None or not key.stands_at(size):
@@ -381,6 +386,9 @@ class MemStore:
 
     def _renewed(self) -> Caller:
         """The caller, its session's lease extended where a part of it has run."""
-        caller = self._caller()
-        sessions.renew_current(self._store, caller)
+        with self._store.read() as unit:
+            caller = self._judged(unit, self.scope)
+            due = sessions.is_due(unit, caller)
+        if due:
+            sessions.renew_current(self._store, caller)
         return caller

@@ -221,17 +221,19 @@ class Shown:
     extent: Extent
 
 
+def known_mark(unit: Unit, caller: Caller, shown: Sequence[Shown]) -> Mark | None:
+    """The caller's mark if all of this is on record as shown already; else None: then it has to be put there."""
+    if shown and unit.disclosures.unseen(caller.launch, [_disclosure(unit, item) for item in shown]):
+        return None
+    context = unit.view.context(caller.launch)
+    return context.mark if context else Mark()
+
+
 def disclose(store: Store, caller: Caller, shown: Sequence[Shown]) -> Mark | None:
     """Put on record what is about to be shown; the caller's mark after it, or None if the store moved meanwhile.
 
     None means: what was looked up no longer stands as it did (erased, relabelled, superseded); look again.
     """
-    with store.read() as unit:
-        told = [_disclosure(unit, item) for item in shown]
-        fresh = unit.disclosures.unseen(caller.launch, told) if told else []
-        context = unit.view.context(caller.launch)
-        if not fresh:
-            return context.mark if context else Mark()
     with store.write() as unit:
         if any(_moved(unit, item.served) for item in shown):
             return None
@@ -256,7 +258,9 @@ def disclosed(store: Store, caller: Caller, look: Callable[[Unit], tuple[T, Show
     for _ in range(RETRIES):
         with store.read() as unit:
             found, page = look(unit)
-        mark = disclose(store, caller, page.shown)
+            mark = known_mark(unit, caller, page.shown)
+        if mark is None:
+            mark = disclose(store, caller, page.shown)
         if mark is not None:
             return found, mark
     raise InternalError("The store kept changing while it was read", code="busy", next_call="Try again.")

@@ -102,17 +102,20 @@ def _store_goal(unit: Unit, key: StoreKey, caller: Caller, request: SessionStart
     return ""
 
 
+def is_due(unit: Unit, caller: Caller) -> bool:
+    """Whether so much of the lease of the caller's session has run that it is to be extended."""
+    current = unit.records.sessions(caller.scope, launch=caller.launch, most=1)
+    return any(
+        not one.ended and one.expires_at <= unit.now + (LEASE_SECONDS - RENEW_AFTER_SECONDS) * MICROS for one in current
+    )
+
+
 def renew_current(store: Store, caller: Caller) -> None:
-    """Extend the lease of the caller's session once a part of it has run; a lapsed one stays over."""
-    with store.read() as unit:
-        current = unit.records.sessions(caller.scope, launch=caller.launch, most=1)
-        due = unit.now + (LEASE_SECONDS - RENEW_AFTER_SECONDS) * MICROS
-    if not current or current[0].ended or current[0].expires_at > due:
-        return
+    """Extend the lease of the caller's session where that is due; a lapsed one stays over."""
     with store.write() as unit:
-        found = unit.view.session(current[0].id)
-        if found is not None and not found.ended:
-            unit.records.lease(found.id, unit.now + LEASE_SECONDS * MICROS)
+        if is_due(unit, caller):
+            (current,) = unit.records.sessions(caller.scope, launch=caller.launch, most=1)
+            unit.records.lease(current.id, unit.now + LEASE_SECONDS * MICROS)
 
 
 def end(store: Store, key: StoreKey, caller: Caller, request: SessionEndRequest) -> Answer:

@@ -136,7 +136,7 @@ class Fleet:
             signer,
             embedding=embedding_of(self.house.store, self.folder, self.model),
             index=ExactIndex(),
-            launch_of=lambda _: launch,
+            launch_of=lambda unit, scope: launch,
         )
 
     def _opened(self, name: str, scope: str, **more: Any) -> MemStore:

@@ -155,7 +155,7 @@ def test_what_is_logged_past_the_rules_is_found_out(fleet: Fleet, ada: MemStore,
     """Who has the store's key may log anything; the audit says that its author might not."""
     handoff = offered(ada)["handoff"]
     signer = fleet.house.keyring.load("ben")
-    launch = ben._launch_of("main")
+    launch = ben._caller().launch
     ben.search("found")
     said = {"handoff": handoff, "digest": "0" * 64, "launch": launch}
     forged = fleet.signed(signer, HandoffAnswered, action="complete", lease=1, **said)
@@ -187,7 +187,7 @@ def test_an_offer_from_a_scope_that_is_not_its_authors_is_found_out(fleet: Fleet
     ada.search("x")
     signer = fleet.house.keyring.load("ada")
     told = {"scope": "other", "task": "", "type": "transfer", "to": "ben", "receiver": "ben", "hop": 1}
-    fleet.forge(fleet.signed(signer, HandoffOffered, digest="0" * 64, launch=ada._launch_of("other"), **told))
+    fleet.forge(fleet.signed(signer, HandoffOffered, digest="0" * 64, launch=ada._caller().launch, **told))
     assert "not_allowed" in fleet.found()
 
 
