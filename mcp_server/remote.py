@@ -205,7 +205,7 @@ class Remote:
         return self._engine.as_seen_by(
             self._signer(name, call),
             scope=context.scope if context is not None else call.scope,
-            launch_of=lambda _: call.launch,
+            launch_of=lambda _, __: call.launch,
             lockdown=self._lockdown,
         )
 

@@ -57,17 +57,16 @@ class House:
 
 def register_operator(unit: Unit, key: StoreKey, signer: Signer) -> None:
     """The first statement of a log: the operator, by its own word."""
-    public, proof = _possessed(key, signer)
-    fields = _registration(key, OPERATOR_NAME, public, proof, role=Role.OPERATOR, scopes=[])
+    fields = _registration(key, signer, role=Role.OPERATOR, scopes=[])
     append(unit, key, Author(signer, OPERATOR_LAUNCH), PrincipalRegistered, fields)
 
 
-def _possessed(key: StoreKey, signer: Signer) -> tuple[bytes, bytes]:
-    """A key that is here, as it is registered: its public half, and the proof that its owner holds it."""
-    return signer.public, signer.prove_possession(key.store)
+def _registration(key: StoreKey, signer: Signer, **about: Any) -> dict[str, Any]:
+    """The fields of a registration with a key that is here."""
+    return _registration_of(key, signer.name, signer.public, signer.prove_possession(key.store), **about)
 
 
-def _registration(
+def _registration_of(
     key: StoreKey, name: str, public: bytes, proof: bytes, *, role: Role, scopes: list[str], **more: Any
 ) -> dict[str, Any]:
     """The fields of a registration, the key vetted and the proof of possession verified (T9)."""
@@ -109,11 +108,12 @@ def add_agent(
     with house.store.read() as unit:
         _check_new(unit, name, under)
     signer = None if public_key or proof else Signer.generate(name)
-    possessed = _possessed(house.key, signer) if signer else (decode_key(public_key), _decoded_proof(proof))
-    fields = _registration(
+    public = signer.public if signer else decode_key(public_key)
+    fields = _registration_of(
         house.key,
         name,
-        *possessed,
+        public,
+        signer.prove_possession(house.key.store) if signer else _decoded_proof(proof),
         role=role,
         scopes=list(dict.fromkeys(scopes)) or [DEFAULT_SCOPE],
         under=under,
@@ -135,7 +135,7 @@ def add_agent(
     if signer:
         house.keyring.settle(name, signer.keyid)
     key_file = house.keyring.path(name).name if signer else ""
-    return {**_as_dict(principal), "keyid": thumbprint(possessed[0]), "key_file": key_file}
+    return {**_as_dict(principal), "keyid": thumbprint(public), "key_file": key_file}
 
 
 def _decoded_proof(text: str) -> bytes:

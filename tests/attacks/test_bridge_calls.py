@@ -1,15 +1,19 @@
-"""What reaches a server by the bridges' way and is not what it seems: replays, theft, other people's names (ADR 0045)."""
+"""What comes to a server by the bridges' way and is not what it seems: replays, theft, others' names (ADR 0045)."""
 
+import asyncio
 import copy
 import json
+from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
-from bridging import Far
+from bridging import Far, Sent
 from simulator import Fleet
 
 from mcp_server.caller import Shown
 from mcp_server.http import Settings, build_app
+from memstore import admin, tokens
 from memstore.core.statements import digest_of, pre_authentication_encoding
 from memstore.errors import Denied, MemStoreError
 from memstore.signing import Signer, encode
@@ -30,16 +34,16 @@ def far(tmp_path):
 class Tapped:
     """Keeps every call that went by, with what it was told."""
 
-    def __init__(self):
-        self.calls = []
+    def __init__(self) -> None:
+        self.calls: list[tuple[Sent, Sent]] = []
 
-    def __call__(self, call, send):
+    def __call__(self, call: Sent, send: Callable[[Sent], Sent]) -> Sent:
         told = send(call)
         self.calls.append((copy.deepcopy(call), told))
         return told
 
     @property
-    def signed(self):
+    def signed(self) -> Sent:
         return next(call for call, _ in reversed(self.calls) if call["signatures"])
 
 
@@ -76,7 +80,8 @@ def test_another_agent_can_use_neither_a_launch_nor_what_was_signed_in_it(far, t
     ):  # fmt: skip
         call = {**tapped.signed, "nonce": "A" * 22, "verb": verb, "arguments": arguments}
         assert far.send("other", call)["error"]["code"] == "wrong_context"
-    assert far.send("nobody", tapped.signed)["error"]["code"] == "unknown_principal"
+    call = {**tapped.signed, "launch": "c-" + "b" * 32}
+    assert far.send("nobody", call)["error"]["code"] == "unknown_principal"
     assert far.size == size
 
 
@@ -112,18 +117,17 @@ def test_nothing_is_written_without_the_right_signature_for_just_these_bytes(far
 
 
 def test_a_key_that_was_withdrawn_writes_nothing_more_over_a_bridge(far):
-    from memstore import admin
-
     worker = far.bridge("worker")
     worker.write("finding", "x", "y")
     admin.retire(far.house, "worker")
-    for act in (lambda: worker.write("finding", "z", "y"), worker.search, worker.handoff_inbox):
+    acts: list[Callable[[], Any]] = [lambda: worker.write("finding", "z", "y"), worker.search, worker.handoff_inbox]
+    for act in acts:
         with pytest.raises(Denied):
             act()
 
 
 def test_what_is_no_call_of_a_bridge_is_refused_without_an_echo(far):
-    good = {"verb": "search", "arguments": {}, "launch": "c-" + "a" * 32, "nonce": "A" * 22}
+    good: Sent = {"verb": "search", "arguments": {}, "launch": "c-" + "a" * 32, "nonce": "A" * 22}
     good |= {"asserted_at": far.clock(), "scope": "", "require_grant": False, "signatures": {}}
     assert "answer" in far.send("worker", good)
     marker = "ZETA-KRAKATOA"
@@ -148,11 +152,9 @@ def test_a_stolen_credential_signs_nothing_and_is_of_no_use_after_five_minutes(f
     call = {"verb": "write", "arguments": {"kind": "finding", "title": "x", "body": "y"}, "launch": "c-" + "a" * 32}
     call |= {"nonce": "A" * 22, "asserted_at": far.clock()}
 
-    async def posted(credential):
+    async def posted(credential: str) -> Any:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:
             return await client.post("/bridge", json=call, headers={"Authorization": f"Bearer {credential}"})
-
-    import asyncio
 
     size = far.size
     answer = asyncio.run(posted(shown))
@@ -164,18 +166,14 @@ def test_a_stolen_credential_signs_nothing_and_is_of_no_use_after_five_minutes(f
 
 def test_a_store_token_opens_no_launch_of_its_own(far):
     """T3: all that is done with a token is one continuing context, whose mark a fresh launch would leave behind."""
-    import asyncio
-
-    from memstore import tokens
-
     token = tokens.make(far.house, "worker", ttl="1d")["token"]
     app = build_app(far.engine, Settings(allowed_hosts=("server",)), remote=far.remote.answer)
 
-    async def posted():
+    async def posted() -> Any:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:
             return await client.post("/bridge", json={}, headers={"Authorization": f"Bearer {token}"})
 
-    assert asyncio.run(posted()).status_code == 403
+    assert asyncio.run(posted()).status_code == 401
 
 
 def test_a_read_only_server_signs_nothing_in(far):

@@ -1,8 +1,12 @@
 """Keys that are made beside an agent, and registered by their public half (ADR 0046)."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from memstore import admin
+from memstore.admin import House
 from memstore.errors import InvalidInput, NotFound
 from memstore.keyfiles import make_key, store_of_key
 from memstore.signing import encode, load_key
@@ -13,7 +17,7 @@ def house(fleet):
     return fleet.house
 
 
-def made(tmp_path, house, name="far"):
+def made(tmp_path: Path, house: House, name: str = "far") -> dict[str, Any]:
     return make_key(tmp_path / "mine" / f"{name}.key", name, house.key.store)
 
 

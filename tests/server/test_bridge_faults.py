@@ -1,11 +1,14 @@
 """What a bridge does when answers are lost, servers die and others write in between: each act has one effect."""
 
 import random
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from bridging import Far
+from bridging import Far, Sent
 
-from mcp_server.bridge import Unreachable
+from mcp_server.bridge import RemoteStore, Unreachable
+from memstore import grants
 from memstore.errors import Conflict, Denied, InternalError, InvalidInput, MemStoreError
 
 LISTS = {"questions": ["Which disk?"], "caveats": ["one disk"], "rejected": ["none"]}
@@ -21,12 +24,12 @@ def far(folder, clock):
 class Losing:
     """A way to the server that delivers what is signed and loses the answer, as often as `losses` says."""
 
-    def __init__(self, far, *, losses=0, restarts=False):
+    def __init__(self, far: Far, *, losses: int = 0, restarts: bool = False) -> None:
         self.far = far
         self.losses = losses
         self.restarts = restarts
 
-    def __call__(self, call, send):
+    def __call__(self, call: Sent, send: Callable[[Sent], Sent]) -> Sent:
         told = send(call)
         if call["signatures"] and self.losses:
             self.losses -= 1
@@ -37,7 +40,7 @@ class Losing:
         return told
 
 
-def act_of(bridge, verb, known):
+def act_of(bridge: RemoteStore, verb: str, known: dict[str, str]) -> Callable[[], Any]:
     """One act of each kind that signs, made ready to be repeated."""
     match verb:
         case "write":
@@ -63,7 +66,7 @@ def act_of(bridge, verb, known):
             return lambda: bridge.handoff_respond(known["handoff"], "accept", **said)
 
 
-def ready(far, way):
+def ready(far: Far, way: Losing) -> tuple[RemoteStore, dict[str, str]]:
     """A lead with a session and something to do with each verb."""
     lead, worker = far.bridge("planner", way), far.bridge("researcher")
     worker.session_start("storage")
@@ -123,7 +126,7 @@ def test_a_call_whose_answer_was_lost_has_one_effect_when_it_is_made_again(far, 
 
 def test_a_call_that_is_sent_twice_has_one_effect_though_what_it_wrote_was_withdrawn_in_between(far):
     lead = far.bridge("planner")
-    held = []
+    held: list[str] = []
 
     def between(call, send):
         told = send(call)
@@ -167,7 +170,7 @@ def test_another_call_after_a_lost_one_goes_on_from_where_the_server_stands(far)
 
 def test_what_others_write_meanwhile_has_the_server_ask_again_within_a_bound(far):
     worker = far.bridge("researcher")
-    rounds = []
+    rounds: list[int] = []
 
     def between(call, send):
         told = send(call)
@@ -211,8 +214,6 @@ def test_a_server_whose_clock_stepped_back_is_answered_within_two_rounds(far, cl
 def test_a_bridge_acts_in_a_context_that_was_given_and_its_bounds_hold(far):
     with pytest.raises(Denied, match="none was given"):
         far.bridge("researcher", require_grant=True).search("x")
-    from memstore import grants
-
     grants.give(far.house.store, far.house.key, far.house.operator(), "researcher", ceiling="tainted")
     worker = far.bridge("researcher", require_grant=True)
     assert worker.write("finding", "x", "y")["label"] == "tainted"
@@ -226,14 +227,15 @@ def test_a_bridge_acts_in_a_context_that_was_given_and_its_bounds_hold(far):
 
 def test_refusals_come_as_they_are_told_there(far):
     worker = far.bridge("researcher")
-    for act, kind, code in [
+    acts: list[tuple[Callable[[], Any], type[MemStoreError], str]] = [
         (lambda: worker.write("decision", "x"), InvalidInput, "missing_field"),
         (lambda: worker.write("thought", "x"), InvalidInput, "unknown_kind"),
         (lambda: worker.search(limit=0), InvalidInput, "out_of_range"),
         (lambda: worker.session_end("completed"), MemStoreError, "no_session"),
         (lambda: worker.session_start("x", scope="other"), Denied, "unknown_scope"),
         (lambda: worker.write("question", "x", answers="m-" + "a" * 26), MemStoreError, "unknown_id"),
-    ]:
+    ]
+    for act, kind, code in acts:
         with pytest.raises(kind) as refused:
             act()
         assert refused.value.code == code
