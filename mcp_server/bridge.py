@@ -82,6 +82,7 @@ class RemoteStore:
         store: str,
         *,
         clock: Callable[[], int],
+        close: Callable[[], None] = lambda: None,
         scope: str = "",
         require_grant: bool = False,
         lockdown: bool = False,
@@ -90,6 +91,7 @@ class RemoteStore:
         self._signer = signer
         self._store = store
         self._clock = clock
+        self._close = close
         self._require_grant = require_grant
         self._lockdown = lockdown
         self._own = "c-" + b32encode(secrets.token_bytes(20)).decode().lower()
@@ -104,7 +106,7 @@ class RemoteStore:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """There is nothing to close: connections end with the process."""
+        self._close()
 
     @property
     def name(self) -> str:

@@ -73,7 +73,14 @@ def of_bridge(
     shown = Shown(signer, store_id, system_clock)
     link = Link(url, shown.now, ca=ca or None, insecure_http=insecure_http)
     return RemoteStore(
-        link.ask, signer, store_id, clock=system_clock, scope=scope, require_grant=require_grant, lockdown=lockdown
+        link.ask,
+        signer,
+        store_id,
+        clock=system_clock,
+        close=link.close,
+        scope=scope,
+        require_grant=require_grant,
+        lockdown=lockdown,
     )
 
 

@@ -87,12 +87,22 @@ class Link:
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
+    def close(self) -> None:
+        """Give up the connections that are kept."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
     def _sent(self, body: bytes) -> tuple[int, bytes]:
         with self._lock:
             connection = self._idle.pop() if self._idle else None
-        connection = connection or self._connected()
+        connection = connection or self._new()
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._credential()}"}
         try:
+            if connection.sock is None:
+                connection.connect()
+                connection.sock.settimeout(ANSWER_SECONDS)
             connection.request("POST", self._path, body=body, headers=headers)
             response = connection.getresponse()
             answer = response.read(MOST_BYTES + 1)
@@ -109,16 +119,10 @@ class Link:
                 return
         connection.close()
 
-    def _connected(self) -> HTTPConnection:
+    def _new(self) -> HTTPConnection:
         if self._tls is not None:
-            connection: HTTPConnection = HTTPSConnection(
-                self._host, self._port, timeout=CONNECT_SECONDS, context=self._tls
-            )
-        else:
-            connection = HTTPConnection(self._host, self._port, timeout=CONNECT_SECONDS)
-        connection.connect()
-        connection.sock.settimeout(ANSWER_SECONDS)
-        return connection
+            return HTTPSConnection(self._host, self._port, timeout=CONNECT_SECONDS, context=self._tls)
+        return HTTPConnection(self._host, self._port, timeout=CONNECT_SECONDS)
 
 
 def _is_here(host: str) -> bool:
