@@ -35,6 +35,12 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("MEMSTORE_")}
 
 
+def megabytes(pid: int) -> float:
+    """Resident memory of a process now."""
+    status = Path(f"/proc/{pid}/status").read_text("ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
+
+
 class Server:
     """A server in a process of its own, which starts with the block and ends with it."""
 
@@ -75,9 +81,7 @@ class Server:
         raise RuntimeError(f"the server ended before it answered {method}")
 
     def megabytes(self) -> float:
-        """Resident memory now."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text("ascii")
-        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
+        return megabytes(self._process.pid)
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self._process.stdin is not None

@@ -40,6 +40,7 @@ from memstore.verifying import signature_state
 # In this order a receiver is shown what a handoff names.
 SINGLE = ("directive", "intent", "rationale", "checkpoint")
 PARTS = ("directive", "intent", "rationale", "constraints", "outputs", "checkpoint", "caveats", "questions", "rejected")
+_SOUND = (SignatureState.VALID, SignatureState.ATTESTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def _sound(unit: Unit, seq: int, author: str) -> tuple[Statement | None, list[st
     if logged is None or leaf_of(logged.entry) != logged.leaf:
         return None, ["bad_signature"]
     statement = parse_statement(logged.entry.payload_type, logged.payload)
-    if statement.author != author or signature_state(unit, logged, author) is not SignatureState.VALID:
+    if statement.author != author or signature_state(unit, logged, author) not in _SOUND:
         return statement, ["bad_signature"]
     key = unit.registry.key(logged.entry.keyid)
     return statement, [] if key is not None and key.stands_at(seq) else ["sender_revoked"]

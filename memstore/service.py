@@ -163,9 +163,9 @@ class MemStore:
 
     def _caller(self, scope: str = "") -> Caller:
         with self._store.read() as unit:
-            return self._judged(unit, scope or self.scope)
+            return self._caller_in(unit, scope or self.scope)
 
-    def _judged(self, unit: Unit, scope: str) -> Caller:
+    def _caller_in(self, unit: Unit, scope: str) -> Caller:
         """The caller as the log says now: registered, with a key that stands, in a scope of its own (T9, T13)."""
         principal = unit.view.principal(self._signer.name)
         key = unit.registry.key(self._signer.keyid)
@@ -387,8 +387,8 @@ class MemStore:
     def _renewed(self) -> Caller:
         """The caller, its session's lease extended where a part of it has run."""
         with self._store.read() as unit:
-            caller = self._judged(unit, self.scope)
-            due = sessions.is_due(unit, caller)
+            caller = self._caller_in(unit, self.scope)
+            due = sessions.due(unit, caller)
         if due:
-            sessions.renew_current(self._store, caller)
+            sessions.renew(self._store, due)
         return caller

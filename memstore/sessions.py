@@ -102,20 +102,19 @@ def _store_goal(unit: Unit, key: StoreKey, caller: Caller, request: SessionStart
     return ""
 
 
-def is_due(unit: Unit, caller: Caller) -> bool:
-    """Whether so much of the lease of the caller's session has run that it is to be extended."""
+def due(unit: Unit, caller: Caller) -> str:
+    """The caller's session, once a part of its lease has run; "" before that, and for a lapsed one, which is over."""
     current = unit.records.sessions(caller.scope, launch=caller.launch, most=1)
-    return any(
-        not one.ended and one.expires_at <= unit.now + (LEASE_SECONDS - RENEW_AFTER_SECONDS) * MICROS for one in current
-    )
+    most = unit.now + (LEASE_SECONDS - RENEW_AFTER_SECONDS) * MICROS
+    return current[0].id if current and not current[0].ended and current[0].expires_at <= most else ""
 
 
-def renew_current(store: Store, caller: Caller) -> None:
-    """Extend the lease of the caller's session where that is due; a lapsed one stays over."""
+def renew(store: Store, session: str) -> None:
+    """Extend the lease of a session that is not over."""
     with store.write() as unit:
-        if is_due(unit, caller):
-            (current,) = unit.records.sessions(caller.scope, launch=caller.launch, most=1)
-            unit.records.lease(current.id, unit.now + LEASE_SECONDS * MICROS)
+        found = unit.view.session(session)
+        if found is not None and not found.ended:
+            unit.records.lease(found.id, unit.now + LEASE_SECONDS * MICROS)
 
 
 def end(store: Store, key: StoreKey, caller: Caller, request: SessionEndRequest) -> Answer:

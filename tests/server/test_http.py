@@ -4,10 +4,11 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import AsyncIterator
 
 import pytest
 from forged import AUDIENCE, URL, Mint
-from simulator import Fleet, codes
+from simulator import Clock, Fleet, codes
 from web import request, serving
 
 from mcp_server.gate import Limits
@@ -26,19 +27,24 @@ def fleet(tmp_path):
         yield made
 
 
-def token(fleet, name="helper"):
-    return tokens.make(fleet.house, name)["token"]
+def token(fleet: Fleet, name: str = "helper") -> str:
+    return str(tokens.make(fleet.house, name)["token"])
+
+
+class RealClock(Clock):
+    """The clock of this machine, which the gate looks at too."""
+
+    def __call__(self) -> int:
+        return time.time_ns() // 1000
+
+
+time_now = RealClock()
 
 
 @pytest.fixture
 def real(tmp_path):
-    """A mint on the real clock: the gate looks at that too."""
     with Fleet(tmp_path / "minted", time_now) as made:
         yield Mint(made.house, tmp_path, time_now)
-
-
-def time_now():
-    return time.time_ns() // 1000
 
 
 async def test_health_is_open_and_says_nothing_else(fleet):
@@ -75,7 +81,7 @@ async def test_every_credential_that_is_wrong_in_one_thing_gets_one_same_401(rea
         twice = [("Authorization", f"Bearer {good}"), ("Authorization", f"Bearer {good}")]
         answer = await web.client.post("/mcp", json={}, headers=twice)
         answers.add((answer.content, tuple(sorted(answer.headers.items()))))
-        answer = await web.client.post("/mcp", json={}, headers={"Authorization": b"Bearer \xff\xfe\x80"})
+        answer = await web.client.post("/mcp", json={}, headers={b"Authorization": b"Bearer \xff\xfe\x80"})
         answers.add((answer.content, tuple(sorted(answer.headers.items()))))
     ((body, headers),) = answers
     assert dict(headers)["www-authenticate"] == (
@@ -163,7 +169,7 @@ async def test_a_page_that_rebinds_its_name_reaches_nothing(fleet, headers, stat
 
 
 async def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(fleet):
-    async def in_pieces(size):
+    async def in_pieces(size: int) -> AsyncIterator[bytes]:
         for _ in range(size // 1000):
             yield b" " * 1000
 
@@ -189,7 +195,7 @@ async def test_a_principal_that_calls_too_often_is_told_when_to_come_again_and_h
 
 
 async def test_a_request_that_takes_too_long_is_given_up(fleet):
-    async def dribble():
+    async def dribble() -> AsyncIterator[bytes]:
         yield b"{"
         await asyncio.sleep(30)
         yield b"}"
@@ -239,7 +245,7 @@ async def test_a_server_that_is_strict_serves_in_contexts_that_were_given(fleet)
     async with serving(fleet.folder, Settings(require_grant=True), clock=fleet.clock) as web:
         client = web.as_(token(fleet))
         assert (await client.refused("memory_search")).startswith("no_grant")
-        given = fleet.fresh("lead").grant("helper", ttl_seconds=60)["grant"]
+        given = fleet.fresh("lead").grant("helper", scopes=("main",), ttl_seconds=60)["grant"]
         assert (await client.ok("memory_search"))["mark"] == "trusted"
         await client.ok("memory_write", kind="finding", title="Under a grant", body="It stands")
         fleet.clock.advance(seconds=61)
