@@ -294,6 +294,12 @@ def launch(live):
 
 
 @pytest.fixture
+def server_of():
+    """`server_of(command, mode=...)`: any stdio server as a process."""
+    return Server
+
+
+@pytest.fixture
 def command_of():
     return command
 
