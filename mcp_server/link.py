@@ -96,11 +96,11 @@ class Link:
 
     def _sent(self, body: bytes) -> tuple[int, bytes]:
         with self._lock:
-            connection = self._idle.pop() if self._idle else None
-        connection = connection or self._new()
+            kept = self._idle.pop() if self._idle else None
+        connection = kept or self._new()
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._credential()}"}
         try:
-            if connection.sock is None:
+            if not kept:
                 connection.connect()
                 connection.sock.settimeout(ANSWER_SECONDS)
             connection.request("POST", self._path, body=body, headers=headers)
