@@ -120,6 +120,7 @@ class Callers:
         self._lockdown = lockdown
         self._members: OrderedDict[str, _Member] = OrderedDict()
         self._lock = threading.Lock()
+        self._making = threading.Lock()
 
     def current(self) -> MemStore:
         """The store of whoever makes the request that this runs in."""
@@ -130,17 +131,23 @@ class Callers:
 
     def of(self, caller: Authenticated) -> MemStore:
         """The store of a caller: made at its first call, and anew when its key has changed."""
+        member = self._known(caller)
+        if member is None:
+            with self._making:  # two first calls at once would else take up two grants
+                member = self._known(caller) or self._made(caller)
+                with self._lock:
+                    self._members[caller.name] = member
+                    if len(self._members) > MOST_CALLERS:
+                        self._members.popitem(last=False)
+        return member.store
+
+    def _known(self, caller: Authenticated) -> _Member | None:
         with self._lock:
             member = self._members.get(caller.name)
             if member is not None:
                 self._members.move_to_end(caller.name)
-        if member is None or member.keyid != caller.keyid or not self._stands(member, caller):
-            member = self._made(caller)
-            with self._lock:
-                self._members[caller.name] = member
-                if len(self._members) > MOST_CALLERS:
-                    self._members.popitem(last=False)
-        return member.store
+        good = member is not None and member.keyid == caller.keyid and self._stands(member, caller)
+        return member if good else None
 
     def _made(self, caller: Authenticated) -> _Member:
         house = self._engine.house

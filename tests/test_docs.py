@@ -36,9 +36,8 @@ def test_a_command_in_the_readme_is_one_that_the_command_line_takes(line):
     command: click.Command = root
     context = click.Context(command)
     while isinstance(command, click.Group):
-        name, *words = words
-        found = command.get_command(context, name)
-        assert found is not None, name
+        _, found, words = command.resolve_command(context, words)
+        assert found is not None, line
         command = found
     parsed = command.make_context(command.name, words, parent=context)
     assert parsed.command is command
