@@ -43,6 +43,7 @@ from memstore.requests import (
 from memstore.sessions import LEASE_SECONDS, MICROS
 
 S = TypeVar("S", bound=Statement)
+SKEW_SECONDS = 600  # between the clocks of a bridge and its server, at most
 
 
 class Unasked(IntegrityError):
@@ -72,7 +73,7 @@ class Proven:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a bridge knows for itself: who signs, where, and which sessions of this launch run (id to task).
+    """What a bridge knows for itself: who signs, where, and which sessions of this launch run, by their ids.
 
     `proven` has what the server showed of statements that are named, by ids that hash to them.
     """
@@ -81,7 +82,7 @@ class Ground:
     launch: str
     scope: str
     asserted_at: int
-    running: Mapping[str, str]
+    running: Mapping[str, SessionStarted]
     proven: Mapping[str, Proven]
 
     def shown(self, one: str, kind: type[S]) -> tuple[S, Content]:
@@ -162,10 +163,20 @@ def session_of(ground: Ground, asked: str, got: str) -> tuple[str, str]:
     if asked:
         if got != asked:
             raise Unasked
-        return got, ground.running.get(got) or ground.own(got, SessionStarted)[0].task
-    if bool(got) is not bool(ground.running) or (got and got not in ground.running):
+        started = ground.running.get(got) or ground.own(got, SessionStarted)[0]
+        return got, started.task
+    if got:
+        if got not in ground.running:
+            raise Unasked
+        return got, ground.running[got].task
+    if any(not may_be_over(ground, one) for one in ground.running.values()):
         raise Unasked
-    return got, ground.running.get(got, "")
+    return "", ""
+
+
+def may_be_over(ground: Ground, started: SessionStarted) -> bool:
+    """Whether a session's lease may have run out, which it does not before as long as a lease after it began."""
+    return started.asserted_at + LEASE_SECONDS * MICROS <= ground.asserted_at
 
 
 def written(ground: Ground, item: Item, request: WriteRequest) -> None:
@@ -208,8 +219,9 @@ def _observe(ground: Ground, request: ObserveRequest, queue: Queue) -> None:
     if is_tool and not 1 <= got.ttl_seconds <= request.ttl_seconds:
         raise Unasked
     told = parse_moment(request.fetched_at, "fetched_at")
-    when = (told.micros,) if isinstance(told, Instant) else (0, ground.asserted_at)
-    if got.fetched_at not in when and not (told is None and got.fetched_at <= ground.asserted_at):
+    # Where it was not said, it is now, or counted from when the store's clock had stepped back.
+    is_now = told is None and 0 <= ground.asserted_at - got.fetched_at <= SKEW_SECONDS * MICROS
+    if got.fetched_at != (told.micros if isinstance(told, Instant) else 0) and not is_now:
         raise Unasked
     fields = {
         "kind": Kind.TOOL_RESULT if is_tool else Kind.EXTERNAL,
@@ -253,9 +265,7 @@ def session_started(ground: Ground, request: SessionStartRequest, queue: Queue) 
     while queue.next_is(SessionEnded):
         ended, item = queue.take(SessionEnded)
         started, _ = ground.own(ended.session, SessionStarted)
-        # A session is dead when its lease is over, which is not before as long as that after it began.
-        too_soon = started.asserted_at + LEASE_SECONDS * MICROS > ground.asserted_at
-        if too_soon or ended.session in ground.running:
+        if not may_be_over(ground, started):
             raise Unasked
         refuse_other(item, SessionEnded, {"session": ended.session, "outcome": Outcome.ABANDONED})
     _, started_as = queue.take(SessionStarted)

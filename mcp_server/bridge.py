@@ -54,7 +54,7 @@ class Head:
 
     n: int
     scope: str
-    running: dict[str, str]
+    running: dict[str, SessionStarted]
 
 
 @dataclass
@@ -261,13 +261,13 @@ class RemoteStore:
         self.scope = head.scope
 
 
-def _running_after(running: dict[str, str], items: list[Item]) -> dict[str, str]:
-    """The sessions of this launch that run after these statements: id to task."""
+def _running_after(running: dict[str, SessionStarted], items: list[Item]) -> dict[str, SessionStarted]:
+    """The sessions of this launch that run after these statements, by their ids."""
     after = dict(running)
     for item in items:
         match item.statement:
-            case SessionStarted(task=task):
-                after[item.id] = task
+            case SessionStarted() as started:
+                after[item.id] = started
             case SessionEnded(session=session):
                 after.pop(session, None)
     return after

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Self
 from anyio import to_thread
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mcp_server.asked import SKEW_SECONDS
 from mcp_server.errors import translated
 from mcp_server.tools import inbox_awaited, lane
 from memstore.config import Engine, granted
@@ -34,7 +35,6 @@ from memstore.signing import Envelope, encode
 from memstore.write import Author
 
 LAUNCH = re.compile(r"c-[a-z2-7]{16,52}(@[1-9]\d{0,5})?|grant/g-[a-z2-7]{26}(@[1-9]\d{0,5})?")
-SKEW_SECONDS = 600  # between the clock of a bridge and this one
 MOST_SIGNATURES = 512
 MOST_KEPT = 1024  # launches whose last answer is kept in case it has to be given again
 OPEN = "launch"  # the call by which a bridge asks in which context it acts

@@ -167,6 +167,7 @@ OBSERVATIONS = {
     "arguments": words(args={"at": "there"}),
     "own-words": change(origin="agent", kind="finding", ttl_seconds=0),
     "fresher": change(fetched_at=2**52),
+    "long-gone": change(fetched_at=1),
 }
 
 

@@ -211,6 +211,21 @@ def test_a_server_whose_clock_stepped_back_is_answered_within_two_rounds(far, cl
     assert worker.search("dry")["quarantined"]["count"] == 1
 
 
+def test_sessions_that_ran_out_are_ended_on_record_and_hold_nothing_up(far, clock):
+    other, worker = far.bridge("researcher"), far.bridge("researcher")
+    died = other.session_start("other")["session"]
+    outer = worker.session_start("outer")["session"]
+    clock.step(6 * 3600)
+    inner = worker.session_start("inner")["session"]
+    clock.step(6 * 3600 + 1)
+    assert worker.session_end("partial", session=inner)["note"]
+    assert "There is no session" in worker.write("finding", "of no session", "y")["note"]
+    worker.session_start("next")
+    with far.house.store.read() as unit:
+        assert [unit.view.session(one).closed for one in (died, outer, inner)] == [True, True, True]
+    far.assert_sound()
+
+
 def test_a_bridge_acts_in_a_context_that_was_given_and_its_bounds_hold(far):
     with pytest.raises(Denied, match="none was given"):
         far.bridge("researcher", require_grant=True).search("x")
