@@ -33,7 +33,7 @@ from memstore.remote_signing import salt_of
 from memstore.render import Answer
 from memstore.requests import Request
 from memstore.service import VERBS
-from memstore.signing import Envelope, Signer, encode
+from memstore.signing import Signer, Unsigned, encode
 
 ROUNDS = 8
 AGAIN_MICROS = 300 * 1_000_000  # how long a call whose answer was lost is taken up again when it is made again
@@ -214,10 +214,10 @@ class RemoteStore:
     def _sign(self, call: Call, request: Request, told: dict[str, Any]) -> None:
         """Sign the statements that the server asks for, if they are what this call comes to; else nothing at all."""
         # 1. They are well formed, and of this agent, store, launch and call.
-        envelopes = [_envelope(one) for one in _list(told["sign"])]
-        items = [self._item(call, one) for one in envelopes]
+        statements = [_unsigned(one) for one in _list(told["sign"])]
+        items = [self._item(call, one) for one in statements]
         # 2. They go on from where this launch's chain stands, or may stand.
-        digests = [digest_of(one.kind, one.payload).hex() for one in envelopes]
+        digests = [digest_of(one.kind, one.payload).hex() for one in statements]
         head = self._followed(items, digests)
         # 3. They say what the agent asked for.
         # A launch that has done nothing may be taken to another scope of its agent's, by the first session.
@@ -226,20 +226,20 @@ class RemoteStore:
         ground = Ground(self.name, self._launch, scope, call.asserted_at, head.running, proven)
         refuse_unasked(call.verb, ground, request, items)
         # 4. Signed, all of them.
-        for envelope, digest in zip(envelopes, digests, strict=True):
-            call.signatures[digest] = encode(self._signer.sign(envelope.message))
+        for unsigned, digest in zip(statements, digests, strict=True):
+            call.signatures[digest] = encode(self._signer.sign(unsigned.message))
         self._heads[digests[-1]] = Head(head.n + len(items), scope, _running_after(head.running, items))
 
-    def _item(self, call: Call, envelope: Envelope) -> Item:
-        statement = envelope.statement
+    def _item(self, call: Call, unsigned: Unsigned) -> Item:
+        statement = unsigned.statement
         own = (self._store, self.name, self._launch, call.asserted_at)
         if (statement.store, statement.author, statement.launch, statement.asserted_at) != own:
             raise Unasked
         if isinstance(statement, Recorded):
-            salt = salt_of(call.nonce, envelope.content)
-            if content_digest(salt, envelope.content) != statement.content:
+            salt = salt_of(call.nonce, unsigned.content)
+            if content_digest(salt, unsigned.content) != statement.content:
                 raise Unasked
-        return Item(statement, envelope.content, id_of(statement, digest_of(envelope.kind, envelope.payload)))
+        return Item(statement, unsigned.content, id_of(statement, digest_of(unsigned.kind, unsigned.payload)))
 
     def _followed(self, items: list[Item], digests: list[str]) -> Head:
         """The head that these statements go on from, each from the one before it."""
@@ -277,14 +277,14 @@ def _list(given: object) -> list[Any]:
     return given if isinstance(given, list) else []
 
 
-def _envelope(given: object) -> Envelope:
+def _unsigned(given: object) -> Unsigned:
     """A statement as the server sends it to be signed; `Unasked` where it is none."""
     match given:
         case {"kind": str(kind), "payload": str(payload), "content": str(content)}:
             raw = payload.encode()
             statement = parse_statement(kind, raw)
             if payload_type(type(statement)) == kind:
-                return Envelope(statement, kind, raw, content.encode())
+                return Unsigned(statement, kind, raw, content.encode())
     raise Unasked
 
 

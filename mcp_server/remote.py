@@ -23,6 +23,7 @@ from mcp_server.errors import translated
 from mcp_server.tools import inbox_awaited, lane
 from memstore.config import Engine, granted
 from memstore.core.canonical import refuse_not_canonical
+from memstore.core.epochs import launch_at
 from memstore.core.forms import ID_PATTERN
 from memstore.core.reviews import GRANTED
 from memstore.core.statements import short_id
@@ -31,8 +32,8 @@ from memstore.ports import Unit
 from memstore.remote_signing import AlreadyDone, RemoteSigner, SignatureNeeded
 from memstore.render import Answer, timestamp
 from memstore.service import VERBS, MemStore
-from memstore.signing import Envelope, encode
-from memstore.write import Author
+from memstore.signing import Unsigned, encode
+from memstore.write import Author, restored_since
 
 LAUNCH = re.compile(r"c-[a-z2-7]{16,52}(@[1-9]\d{0,5})?|grant/g-[a-z2-7]{26}(@[1-9]\d{0,5})?")
 MOST_SIGNATURES = 512
@@ -136,7 +137,7 @@ class Remote:
         try:
             answer = self._run(self._opened(name, call), call)
         except SignatureNeeded as needed:
-            return self._asked(name, call, needed.envelopes)
+            return self._asked(name, call, needed.statements)
         except AlreadyDone:
             answer = self._done_before(name, call)
         except MemStoreError as error:
@@ -196,6 +197,8 @@ class Remote:
             context = unit.view.context(call.launch)
             if context is not None and context.principal != name:
                 raise Denied("This context belongs to another principal or scope", code="wrong_context")
+            if call.verb != OPEN and call.launch != launch_at(call.launch, unit.log.head().epoch):
+                raise restored_since()
             if abs(unit.wall - call.asserted_at) > SKEW_SECONDS * 1_000_000 and not _is_past(unit, name, call):
                 raise InvalidInput(
                     "The clocks of server and bridge differ by more than ten minutes",
@@ -209,13 +212,13 @@ class Remote:
             lockdown=self._lockdown,
         )
 
-    def _asked(self, name: str, call: BridgeCall, envelopes: tuple[Envelope, ...]) -> dict[str, Any]:
+    def _asked(self, name: str, call: BridgeCall, statements: tuple[Unsigned, ...]) -> dict[str, Any]:
         """What has to be signed, and of what it names, as far as that is the caller's own, the words."""
         asked = [
-            {"kind": one.kind, "payload": one.payload.decode(), "content": one.content.decode()} for one in envelopes
+            {"kind": one.kind, "payload": one.payload.decode(), "content": one.content.decode()} for one in statements
         ]
         named: dict[str, None] = {}
-        for one in envelopes:
+        for one in statements:
             found = _IDS.findall(one.payload.decode()) if call.verb in _SHOWN else []
             found = [id for id in found if call.verb == "handoff_respond" or not id.startswith("h-")]
             named |= dict.fromkeys([*found, getattr(one.statement, "session", "")])

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from memstore.core.epochs import launch_at
 from memstore.core.keys import decode_key, thumbprint, verify_signature, vet_public_key
 from memstore.core.policy import Principal
 from memstore.core.statements import (
@@ -21,12 +22,14 @@ from memstore.core.statements import (
     KeyAction,
     KeyChanged,
     PrincipalRegistered,
+    QuotaSet,
     Role,
     ToolRegistered,
     possession_message,
 )
-from memstore.errors import Conflict, Denied, IntegrityError, InvalidInput, NotFound
+from memstore.errors import Conflict, Denied, IntegrityError, InvalidInput, NotFound, read_only_copy
 from memstore.ports import Store, Unit
+from memstore.quotas import DAY, EVERY_AGENT
 from memstore.signing import AskPassphrase, Keyring, Signer, StoreKey, encode
 from memstore.write import Author, append
 
@@ -44,11 +47,19 @@ class House:
     ask: AskPassphrase | None = None
 
     def operator(self) -> Author:
-        return Author(self.signer(OPERATOR_NAME), OPERATOR_LAUNCH)
+        return self.author(OPERATOR_NAME, OPERATOR_LAUNCH)
+
+    def author(self, name: str, launch: str) -> Author:
+        """Somebody whose key is here, in this launch of the epoch that the store is in."""
+        signer = self.signer(name)
+        with self.store.read() as unit:
+            return Author(signer, launch_at(launch, unit.log.head().epoch))
 
     def signer(self, name: str) -> Signer:
         """The key of `name` that the log names; one that a crash left beside it is put in its place first."""
         with self.store.read() as unit:
+            if unit.log.head().copied:
+                raise read_only_copy()
             keys = unit.registry.keys_of(name)
         if keys:
             self.keyring.settle(name, keys[-1].keyid)
@@ -203,7 +214,7 @@ def replace_key(
         raise Denied("The operator's key is rotated, not replaced", next_call="Run `agent rotate operator`.")
     author = house.operator()
     if action is KeyAction.ROTATED:
-        author = Author(house.signer(name), OPERATOR_LAUNCH)
+        author = house.author(name, OPERATOR_LAUNCH)
     fresh = Signer.generate(name)
     with house.store.read() as unit:
         protected = _principal(unit, name).role in (Role.HUMAN, Role.OPERATOR)
@@ -265,6 +276,38 @@ def add_tool(house: House, pattern: str, *, open_world: bool = False, max_ttl: i
     with house.store.write() as unit:
         append(unit, house.key, operator, ToolRegistered, fields)
     return fields
+
+
+def set_quota(
+    house: House, name: str, *, records_per_day: int = 0, bytes_per_day: int = 0, open_sessions: int = 0
+) -> dict[str, Any]:
+    """Bound how much a principal, or with `*` every agent without a quota of its own, may store; 0 is no bound."""
+    bounds = {"records_per_day": records_per_day, "bytes_per_day": bytes_per_day, "open_sessions": open_sessions}
+    fields: dict[str, Any] = {"principal": name, **bounds}
+    QuotaSet.check(house.key.store, fields)
+    operator = house.operator()
+    with house.store.write() as unit:
+        if name != EVERY_AGENT:
+            fields["principal"] = _principal(unit, name).name
+        append(unit, house.key, operator, QuotaSet, fields)
+    return fields
+
+
+def list_quotas(house: House) -> list[dict[str, Any]]:
+    """All quotas, with what each principal has stored in the last 24 hours."""
+    with house.store.read() as unit:
+        since = unit.now - DAY
+        found = []
+        for quota in unit.quotas.quotas():
+            used: dict[str, int] = {}
+            if quota.principal != EVERY_AGENT:
+                used = {
+                    "records": unit.quotas.records_since(quota.principal, since),
+                    "bytes": unit.quotas.bytes_since(quota.principal, since),
+                    "sessions": unit.quotas.sessions_running(quota.principal),
+                }
+            found.append({**asdict(quota), "used": used})
+        return found
 
 
 def reset_context(house: House, name: str, scope: str, *, giver: Author | None = None) -> dict[str, Any]:

@@ -27,13 +27,13 @@ from memstore.index.exact import ExactIndex
 from memstore.log import replay, verify_head
 from memstore.ports import Embedder, Store, Unit, VectorIndex
 from memstore.service import HANDOFF_LEASE_SECONDS, LaunchOf, MemStore
-from memstore.signing import STORE_KEY, Keyring, Signatory, Signer, StoreKey
+from memstore.signing import STORE_KEY, CopyKey, Keyring, Signatory, Signer, StoreKey
 from memstore.stores.projection import is_unfolded
 from memstore.stores.sqlite import SqliteStore
+from memstore.surroundings import DRAIN_LOCK
 from memstore.write import Author
 
 DATABASE = "memstore.db"
-DRAIN_LOCK = "vectors.lock"
 MODELS = "models"  # in the store's folder: the default model's graph, converted
 INDEXES = ("exact", "chroma")
 NO_MODEL = "none"
@@ -142,10 +142,10 @@ def open_house(store: str | Path | None = None, *, clock: Clock = system_clock, 
     with ExitStack() as refused:
         refused.callback(found.close)
         keyring = Keyring(folder / "keys")
-        key = StoreKey(keyring.load(STORE_KEY))
         with found.read() as unit:
             head = unit.log.head()
-            if head.public_key != key.signer.public:
+            key = CopyKey(head.store) if head.copied else StoreKey(keyring.load(STORE_KEY))
+            if not head.copied and head.public_key != key.signer.public:
                 raise StoreUnavailable(
                     "The store's key is of another store",
                     code="wrong_key",
@@ -156,17 +156,20 @@ def open_house(store: str | Path | None = None, *, clock: Clock = system_clock, 
             upgraded = is_unfolded(unit.conn)
         if upgraded:
             with nullcontext() if check else suppress(MemStoreError):
-                _fold_anew(found)
+                _fold_anew(SqliteStore(found.path, clock, loads=True))
         refused.pop_all()
     return House(found, key, keyring, ask_on_terminal)
 
 
 def _fold_anew(store: SqliteStore) -> None:
     """Once after an upgrade: what an older store did not project is what the log gives."""
-    with store.write() as unit:
-        if is_unfolded(unit.conn):
-            for _ in replay(unit):
-                """What is wrong with the log is for `log verify` to say."""
+    try:
+        with store.write() as unit:
+            if is_unfolded(unit.conn):
+                for _ in replay(unit):
+                    """What is wrong with the log is for `log verify` to say."""
+    finally:
+        store.close()
 
 
 def embedding_of(store: Store, folder: Path, model: str | Embedder | None = None) -> Embedding:
@@ -247,7 +250,7 @@ def open_store(
 
     with ExitStack() as refused:
         refused.callback(engine.close)
-        signer = house.signer(agent)
+        signer = Signer.generate(agent) if isinstance(house.key, CopyKey) else house.signer(agent)
         if require_grant:
             launch = granted(house, Author(signer, launch), scope)
         launch_of = continued if continuing else lambda unit, scope: launch
@@ -302,8 +305,9 @@ def open_engine(
     house = open_house(store, clock=clock)
     with ExitStack() as refused:
         refused.callback(house.store.close)
-        embedding = embedding_of(house.store, folder_of(store), model)
-        drainer = Drainer(embedding) if embeds_behind else None
+        copied = isinstance(house.key, CopyKey)
+        embedding = embedding_of(house.store, folder_of(store), NO_MODEL if copied else model)
+        drainer = Drainer(embedding) if embeds_behind and not copied else None
         made = Engine(house, embedding, _index(index, folder_of(store)), drainer, lease_seconds())
         refused.pop_all()
     return made

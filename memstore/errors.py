@@ -77,3 +77,12 @@ class InternalError(MemStoreError):
     state = "The call was rolled back."
     next_call = "Try once more; then report it with the server's log."
     exit_status = 70
+
+
+def read_only_copy() -> StoreUnavailable:
+    """What every write to an imported copy of a log is answered with."""
+    return StoreUnavailable(
+        "This is a copy of a log that lives elsewhere: it is read, and never written",
+        code="read_only_copy",
+        next_call="Write to the store that it was exported from.",
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from memstore.core.epochs import launch_at
 from memstore.core.policy import Principal
 from memstore.core.reviews import GRANTED, grant_of, stands
 from memstore.core.state import GrantState
@@ -121,7 +122,7 @@ def take(store: Store, author: Author, principal: Principal, scope: str) -> str:
         for grant, taken in unit.reviews.grants(principal.name):
             if taken or scope not in grant.scopes or not stands(grant, unit.view, unit.now):
                 continue
-            launch = GRANTED + grant.id
+            launch = launch_at(GRANTED + grant.id, unit.log.head().epoch)
             ensure_context(unit, Caller(Author(author.signer, launch), principal, scope))
             return launch
     raise Denied(

@@ -71,6 +71,7 @@ def stats(store: Store, *, plans: bool = False) -> dict[str, Any]:
     return {
         "store_id": head.store,
         "entries": head.size,
+        "epoch": head.epoch,
         "records": {"total": total, **{f"by_{name}": dict(sorted(found.items())) for name, found in by.items()}},
         "erased": rows["erased"],
         "quarantined_share": round(quarantined / total, 4) if total else 0.0,
@@ -105,24 +106,30 @@ def _planned(tier: VectorCount) -> dict[str, Any]:
     return {"records": tier.records, "vectors": tier.vectors, "plan": plan}
 
 
-def examine_folder(folder: Path) -> list[Check]:
-    """What can be said of a store's folder without opening the store: key files, .gitignore, room on the disk."""
+def examine_folder(folder: Path, *, keys: bool = True) -> list[Check]:
+    """What can be said of a store's folder without opening the store: key files, .gitignore, room on the disk.
+
+    `keys` False is for a copy of a log, which has none.
+    """
     checks: list[tuple[str, Callable[[], Check]]] = [
-        ("key_modes", lambda: _key_modes(folder / "keys")),
+        *([("key_modes", lambda: _key_modes(folder / "keys"))] if keys else []),
         ("gitignore", lambda: _gitignore(folder)),
         ("free_disk", lambda: _free_disk(folder)),
     ]
-    return [_made(name, check) for name, check in checks]
+    return [made(name, check) for name, check in checks]
 
 
-def examine(house: House, *, now: int, embedding: Embedding) -> list[Check]:
+def examine(house: House, *, now: int, embedding: Embedding, keys: bool = True) -> list[Check]:
     """What can be said of an open store; `now` is the system's clock, in microseconds since 1970 UTC."""
-    checks: list[tuple[str, Callable[[Unit], Check]]] = [
-        ("database", _database),
-        ("log", _log),
+    of_keys: list[tuple[str, Callable[[Unit], Check]]] = [
         ("keys_without_principals", lambda unit: _keys_without_principals(house, unit)),
         ("principals_without_keys", lambda unit: _principals_without_keys(house, unit)),
         ("key_contents", lambda unit: _key_contents(house, unit)),
+    ]
+    checks: list[tuple[str, Callable[[Unit], Check]]] = [
+        ("database", _database),
+        ("log", _log),
+        *(of_keys if keys else []),
         ("clock", lambda unit: _clock(unit, now)),
         ("write_ahead_log", _write_ahead_log),
         ("full_text", _full_text),
@@ -133,10 +140,10 @@ def examine(house: House, *, now: int, embedding: Embedding) -> list[Check]:
         with house.store.read() as unit:
             return check(unit)
 
-    return [_made(name, lambda check=check: looked(check)) for name, check in checks]  # type: ignore[misc]
+    return [made(name, lambda check=check: looked(check)) for name, check in checks]  # type: ignore[misc]
 
 
-def _made(name: str, check: Callable[[], Check]) -> Check:
+def made(name: str, check: Callable[[], Check]) -> Check:
     try:
         return check()
     except MemStoreError as error:

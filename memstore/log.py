@@ -9,11 +9,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
 from memstore.core.contexts import Disclosure
 from memstore.core.entries import Entry, Logged, leaf_of
+from memstore.core.epochs import may_act_now
 from memstore.core.fold import fold, judge_entry
 from memstore.core.handoffs import permitted_handoff
 from memstore.core.merkle import consistency_proof, inclusion_proof, root_of, verify_consistency, verify_inclusion
@@ -26,9 +28,13 @@ from memstore.core.statements import (
     Erased,
     PrincipalRegistered,
     Recorded,
+    Restored,
+    Retracted,
     Statement,
+    Withdrawal,
     id_of,
     parse_statement,
+    payload_type,
 )
 from memstore.errors import IntegrityError, MemStoreError, NotFound
 from memstore.ports import Head, Store, Unit
@@ -117,7 +123,8 @@ def audit(store: Store, *, against: str = "", progress: Progress = silent) -> di
         if root_of(leaves) != head.frontier.root():
             problems.append(Problem(head.size, "bad_root", "the leaves do not add up to the root that was signed"))
         if against:
-            problems += _against(against, head, leaves)
+            with copy.read() as unit:
+                problems += _against(against, head, leaves, _restored_at(unit))
         problems += _replay_problems(copy, progress)
     return _report(head, problems)
 
@@ -215,6 +222,8 @@ def _unsigned_problems(unit: Unit, size: int, signatures: _Signatures, progress:
         yield from _chain_problems(statement, logged, chains)
         if isinstance(statement, Erased):
             erased.add(statement.record)
+        if isinstance(statement, Retracted) and statement.reason is Withdrawal.LEAKED:
+            erased.add(statement.record)  # hidden for good, and carried by no copy of the log
         if isinstance(statement, Recorded):
             stored = unit.contents.get(seq)
             if stored is None:
@@ -239,11 +248,34 @@ def _chain_problems(
     chains[place] = (statement.n, logged.entry.digest.hex())
 
 
-def _against(older: str, head: Head, leaves: list[bytes]) -> list[Problem]:
+def _restored_at(unit: Unit) -> list[tuple[int, int]]:
+    """(position, epoch) of each restoration, as the log itself says, oldest first."""
+    found = []
+    for logged in unit.log.entries():
+        if logged.entry.payload_type == payload_type(Restored):
+            with suppress(IntegrityError):
+                statement = parse_statement(logged.entry.payload_type, logged.payload)
+                found += [(logged.entry.seq, statement.epoch)] if isinstance(statement, Restored) else []
+    return found
+
+
+def _lost(size: int, restored: list[tuple[int, int]]) -> Problem | None:
+    """What became of a log that was longer than the backup which was restored: said, and not taken for a rollback."""
+    for at, epoch in restored:
+        if size > at:
+            gone = f"{at} to {size - 1}" if size - 1 > at else str(at)
+            what = f"the store was restored from a backup of {at} entries, as epoch {epoch}"
+            return Problem(at, "restored", f"{what}; entries {gone} of this checkpoint are not in this store")
+    return None
+
+
+def _against(older: str, head: Head, leaves: list[bytes], restored: list[tuple[int, int]]) -> list[Problem]:
+    before = None
     try:
         before = verify_checkpoint(older, origin_of_store(head.store), head.public_key)
+        lost = _lost(before.size, restored)
         if before.size > head.size:
-            return [Problem(head.size, "rolled_back", f"the log once held {before.size} entries")]
+            return [lost] if lost else [Problem(head.size, "rolled_back", f"the log once held {before.size} entries")]
         verify_consistency(
             old_size=before.size,
             old_root=before.root,
@@ -252,6 +284,9 @@ def _against(older: str, head: Head, leaves: list[bytes]) -> list[Problem]:
             proof=consistency_proof(leaves, before.size),
         )
     except IntegrityError as error:
+        lost = _lost(before.size, restored) if before else None
+        if lost:
+            return [lost]
         return [Problem(0, "inconsistent", f"the older checkpoint is not of the beginning of this log: {error.what}")]
     return []
 
@@ -314,6 +349,7 @@ def _was_allowed(moment: Unit, entry: Entry, statement: Statement) -> bool:
     asked: tuple[Decision, ...]
     asked = (permitted(statement, moment.view, moment.now), permitted_handoff(statement, moment.view, moment.now))
     asked += may_be_signed(entry.signature, author), may_author(statement, author)
+    asked += (may_act_now(statement, seq=entry.seq, epoch=moment.log.head().epoch),)
     return all(isinstance(decision, Allowed) for decision in asked)
 
 
@@ -322,6 +358,15 @@ def _replay_until(unit: Unit, disclosures: list[tuple[str, Disclosure]], at: int
         unit.disclosures.replay(*disclosures[at])
         at += 1
     return at
+
+
+def checked_anew(unit: Unit, *, progress: Progress = silent) -> list[Problem]:
+    """Fold the whole log anew inside `unit`, and check head and every entry: what an audit finds, without a copy."""
+    try:
+        problems = [*_head_problems(unit), *replay(unit, progress=progress)]
+    except MemStoreError as error:
+        return [Problem(-1, "not_replayed", f"the log cannot be replayed: {error.what}")]
+    return [*problems, *_entry_problems(unit, unit.log.head().size, silent)]
 
 
 def rebuild(store: Store, *, progress: Progress = silent) -> dict[str, Any]:

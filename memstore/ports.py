@@ -23,6 +23,7 @@ from memstore.core.state import GrantState, RecordState, SessionState, View
 from memstore.core.statements import Stance
 from memstore.core.trust import Standing, Web
 from memstore.handoff_ports import Handoffs, Receipts
+from memstore.quota_ports import Quotas, Restorations
 from memstore.token_ports import Tokens
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Head:
     public_key: bytes
     frontier: Frontier
     checkpoint: str
+    epoch: int = 0  # how often the store was restored from a backup
+    copied: bool = False  # a copy of a log that lives elsewhere, which is read and never written
 
     @property
     def size(self) -> int:
@@ -384,6 +387,10 @@ class Unit(Protocol):
     def vectors(self) -> Vectors: ...
     @property
     def counts(self) -> Counts: ...
+    @property
+    def quotas(self) -> Quotas: ...
+    @property
+    def restorations(self) -> Restorations: ...
     def apply(self, change: Change, content: Content | None) -> None: ...
     def at(self, now: int) -> Unit: ...
     @property

@@ -16,15 +16,15 @@ from memstore.core.keys import verify_signature
 from memstore.core.labels import SignatureState
 from memstore.core.records import SALT_BYTES
 from memstore.core.statements import digest_of
-from memstore.signing import Envelope
+from memstore.signing import Unsigned
 
 
 class SignatureNeeded(Exception):
     """A transaction was taken back because its statements are not signed yet; here they are, in order."""
 
-    def __init__(self, envelopes: tuple[Envelope, ...]) -> None:
+    def __init__(self, statements: tuple[Unsigned, ...]) -> None:
         super().__init__()
-        self.envelopes = envelopes
+        self.statements = statements
 
 
 class AlreadyDone(Exception):
@@ -50,7 +50,7 @@ class RemoteSigner:
     asserted_at: int
     given: Mapping[str, bytes]
     state: SignatureState = SignatureState.VALID
-    _made: dict[str, Envelope] = field(default_factory=dict)
+    _made: dict[str, Unsigned] = field(default_factory=dict)
     _is_complete: bool = True
 
     def moment(self, now: int) -> int:
@@ -59,18 +59,18 @@ class RemoteSigner:
     def salt(self, content: bytes) -> bytes:
         return salt_of(self.nonce, content)
 
-    def sign_statement(self, envelope: Envelope) -> bytes:
+    def sign_statement(self, unsigned: Unsigned) -> bytes:
         """The signature that was given for it, verified; else a blank, which is never committed."""
-        prev = envelope.statement.prev
+        prev = unsigned.statement.prev
         if prev in self.given and prev not in self._made:
             raise AlreadyDone
-        digest = digest_of(envelope.kind, envelope.payload).hex()
-        self._made[digest] = envelope
+        digest = digest_of(unsigned.kind, unsigned.payload).hex()
+        self._made[digest] = unsigned
         signature = self.given.get(digest)
         if signature is None:
             self._is_complete = False
             return bytes(64)
-        verify_signature(self.public, signature, envelope.message)
+        verify_signature(self.public, signature, unsigned.message)
         return signature
 
     def settle(self) -> None:

@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import Any, Concatenate, Self, TypeVar
 
 from memstore import (
-    bundles,
+    attestations,
+    bundling,
     checking,
     gates,
     grants,
@@ -23,17 +24,22 @@ from memstore import (
     importing,
     inbox,
     offering,
+    prov,
     query,
     queue,
     reading,
     recording,
+    report,
     reviewing,
     sessions,
 )
-from memstore.core.policy import TYPED
+from memstore.core.epochs import launch_at
+from memstore.core.policy import TYPED, Principal
 from memstore.core.reviews import acts_by_grant
+from memstore.core.statements import Role
 from memstore.embedding import Drainer, Embedding
 from memstore.errors import Conflict, Denied, InvalidInput
+from memstore.exporting import ExportRequest
 from memstore.importing import Line
 from memstore.log import Progress, silent
 from memstore.ports import Store, Unit, VectorIndex
@@ -57,7 +63,7 @@ from memstore.requests import (
 )
 from memstore.serving import Caller
 from memstore.signing import Signatory, StoreKey
-from memstore.write import Author
+from memstore.write import Author, restored_since
 
 R = TypeVar("R", bound=Request)
 Verb = Callable[Concatenate["MemStore", R, ...], Answer]
@@ -100,6 +106,17 @@ def _signature(model: type[Request]) -> inspect.Signature:
     return inspect.Signature(own, return_annotation=Answer)
 
 
+def _reader(principal: Principal | None, author: Author, scope: str) -> Caller:
+    """Who reads the copy of a log: a person. What an agent is shown has to be put on record, and here it cannot be."""
+    if principal is None or principal.role is not Role.HUMAN or scope not in principal.scopes:
+        raise Denied(
+            "A copy of a log is read by people alone: nothing can be put on record in it",
+            code="read_only_copy",
+            next_call="Name a person of this store that has the scope, or use the store itself.",
+        )
+    return Caller(author, principal, scope)
+
+
 class MemStore:
     """A store as one principal uses it from one context. Close it, or use it in a `with` block."""
 
@@ -134,6 +151,7 @@ class MemStore:
         self._drainer = drainer
         with store.read() as unit:
             principal = unit.view.principal(signer.name)
+            self._epoch = unit.log.head().epoch
         scopes = principal.scopes if principal else ()
         self.scope = scope or next(iter(scopes), "")
         self._caller()
@@ -169,12 +187,16 @@ class MemStore:
         """The caller as the log says now: registered, with a key that stands, in a scope of its own (T9, T13)."""
         principal = unit.view.principal(self._signer.name)
         key = unit.registry.key(self._signer.keyid)
-        size = unit.log.head().size
-        launch = self._launch_of(unit, scope)
+        head = unit.log.head()
+        launch = launch_at(self._launch_of(unit, scope), self._epoch)
         granted = acts_by_grant(launch, self._signer.name, scope, unit.view, unit.now)
+        if head.epoch != self._epoch:
+            raise restored_since()
+        if head.copied:
+            return _reader(principal, Author(self._signer, launch), scope)
         if principal is None or key is None or key.principal != principal.name:
             raise Denied("The caller is not registered in this store", code="unknown_principal")
-        if key.retired is not None or not key.stands_at(size):
+        if key.retired is not None or not key.stands_at(head.size):
             raise Denied(
                 "The caller's key does not stand",
                 code="key_revoked",
@@ -233,12 +255,7 @@ class MemStore:
     @verb(OpenRequest)
     def open(self, request: OpenRequest) -> Answer:
         """Quarantined bodies, datamarked: {entries[], warning, mark}; lowers the mark."""
-        if self._lockdown:
-            raise Denied(
-                "Nothing is opened here: this server runs locked down",
-                code="lockdown",
-                next_call="Fetch afresh what you need, or ask a person to look at it.",
-            )
+        self._refuse_locked(True)
         return reading.open_refs(self._store, self._key, self._renewed(), request)
 
     @verb(ReviewRequest)
@@ -316,8 +333,30 @@ class MemStore:
 
     def handoff_bundle(self, handoff: str) -> Answer:
         """What both sides signed, with proofs, to be verified offline (`memstore.bundles.verify_bundle`)."""
-        gates.handoff_item(self._store, self._caller(), handoff)  # whether it is the caller's to see
-        return Answer(bundles.export(self._store, handoff))
+        caller = self._caller()
+        gates.handoff_item(self._store, caller, handoff)  # whether it is the caller's to see
+        return bundling.handoff_bundle(self._store, self._key, caller, handoff)
+
+    def export_bundle(self, record: str, *, content: bool = True, quarantined: bool = False) -> Answer:
+        """A record with what it stands on, to be verified offline (`memstore.bundles.verify_bundle`)."""
+        self._refuse_locked(quarantined)
+        caller = self._renewed()
+        return bundling.record_bundle(self._store, self._key, caller, record, content=content, quarantined=quarantined)
+
+    def export_prov(self, *, task: str = "", record: str = "", depth: int = 2) -> Answer:
+        """A task, or what is around a record, as W3C PROV-JSON."""
+        request = ExportRequest.parse({"task": task, "record": record, "depth": depth})
+        return prov.export_prov(self._store, self._renewed(), request)
+
+    def export_intoto(self, *, task: str = "", record: str = "", depth: int = 0) -> Answer:
+        """in-toto attestations of records, in DSSE envelopes: {attestations[], complete}."""
+        request = ExportRequest.parse({"task": task, "record": record, "depth": depth})
+        return attestations.export_intoto(self._store, self._key, self._renewed(), request)
+
+    def export_report(self, task: str, *, min_trust: str = "auto") -> Answer:
+        """A task as a page of Markdown, for a post-mortem: {markdown, complete, mark}."""
+        request = ExportRequest.parse({"task": task, "min_trust": min_trust})
+        return report.export_report(self._store, self._renewed(), request)
 
     def changes(self) -> int:
         """A number that is another once anything was written to the store, by whichever process."""
@@ -363,6 +402,14 @@ class MemStore:
             }
             for one in found
         ]
+
+    def _refuse_locked(self, opens: bool) -> None:
+        if self._lockdown and opens:
+            raise Denied(
+                "Nothing is opened here: this server runs locked down",
+                code="lockdown",
+                next_call="Fetch afresh what you need, or ask a person to look at it.",
+            )
 
     def _embed_behind(self) -> None:
         """Have what waits for vectors embedded, by a thread of its own, where that was asked for."""

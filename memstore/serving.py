@@ -223,6 +223,8 @@ class Shown:
 
 def known_mark(unit: Unit, caller: Caller, shown: Sequence[Shown]) -> Mark | None:
     """The caller's mark if all of this is on record as shown already; else None: then it has to be put there."""
+    if unit.log.head().copied:
+        return Mark()  # read by people alone, who have no mark, and of whom a copy keeps no record
     if shown and unit.disclosures.unseen(caller.launch, [_disclosure(unit, item) for item in shown]):
         return None
     context = unit.view.context(caller.launch)

@@ -37,7 +37,7 @@ from memstore.core.statements import (
     pre_authentication_encoding,
     short_id,
 )
-from memstore.errors import Denied, IntegrityError, InvalidInput, NotFound
+from memstore.errors import Denied, IntegrityError, InvalidInput, NotFound, read_only_copy
 
 STORE_KEY = "@store"
 MIN_PASSPHRASE = 8
@@ -45,7 +45,7 @@ AskPassphrase = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Envelope:
+class Unsigned:
     """A statement that is to be signed: as a value, its payload type and bytes, and the content that it commits to."""
 
     statement: Statement
@@ -74,7 +74,7 @@ class Signatory(Protocol):
     def salt(self, content: bytes) -> bytes:
         """What a content is committed to with."""
 
-    def sign_statement(self, envelope: Envelope) -> bytes: ...
+    def sign_statement(self, unsigned: Unsigned) -> bytes: ...
     def settle(self) -> None:
         """Called before a commit; raises where something in it has no signature yet."""
 
@@ -117,8 +117,8 @@ class Signer:
     def salt(self, content: bytes) -> bytes:
         return secrets.token_bytes(SALT_BYTES)
 
-    def sign_statement(self, envelope: Envelope) -> bytes:
-        return self.sign(envelope.message)
+    def sign_statement(self, unsigned: Unsigned) -> bytes:
+        return self.sign(unsigned.message)
 
     def settle(self) -> None:
         """All that it was given is signed."""
@@ -207,6 +207,19 @@ class StoreKey:
             raise NotFound(
                 "A ref is unknown here", code="unknown_ref", next_call="Search again; refs are of one context."
             ) from None
+
+
+class CopyKey(StoreKey):
+    """Stands in where only a copy of a store is, and no key of it: refs can be given out, nothing can be signed."""
+
+    def __init__(self, store: str) -> None:
+        # No secret: whoever has the copy can read all of it.
+        seed = hashlib.sha256(b"memstore copy v1\n" + store.encode()).digest()
+        super().__init__(Signer(STORE_KEY, Ed25519PrivateKey.from_private_bytes(seed)))
+        self.store = store
+
+    def checkpoint(self, frontier: Frontier) -> str:
+        raise read_only_copy()
 
 
 def store_id(public: bytes) -> str:

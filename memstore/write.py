@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memstore.core.entries import Entry, Logged, leaf_of
+from memstore.core.epochs import may_act_now
 from memstore.core.fold import fold, judge_entry
 from memstore.core.handoffs import permitted_handoff
 from memstore.core.policy import Allowed, Denied, Principal, may_author, may_be_signed
@@ -25,10 +26,12 @@ from memstore.core.statements import (
     payload_of,
     payload_type,
 )
+from memstore.errors import Conflict
 from memstore.errors import Denied as DeniedError
 from memstore.ports import StoredContent, Unit
+from memstore.quotas import refuse_beyond_quota
 from memstore.relabel import carry_out
-from memstore.signing import Envelope, Signatory, StoreKey
+from memstore.signing import Signatory, StoreKey, Unsigned
 
 # The checkpoint of a head that moves on within a transaction; on disk it is a log that was tampered with.
 UNSIGNED = ""
@@ -82,10 +85,11 @@ def append(
         store=key.store, author=author.name, launch=author.launch, n=n + 1, prev=prev, asserted_at=moment, **fields
     )
     admit(unit, author, statement, head.size)
+    _refuse_beyond_quota(unit, author, statement, len(raw))
     # 2. Signed over the DSSE pre-authentication encoding; the id is a hash of just that.
     type_name, payload = payload_type(kind), payload_of(statement)
     digest = digest_of(type_name, payload)
-    signature = author.signer.sign_statement(Envelope(statement, type_name, payload, raw))
+    signature = author.signer.sign_statement(Unsigned(statement, type_name, payload, raw))
     # 3. The store's judgement as of now, and its entry.
     context = unit.view.context(author.launch)
     entry = Entry(
@@ -129,6 +133,8 @@ def admit(unit: Unit, author: Author, statement: Statement, seq: int) -> None:
         return
     if principal is None:
         raise DeniedError("The author is not registered in this store", code="unknown_principal")
+    if isinstance(may_act_now(statement, seq=seq, epoch=unit.log.head().epoch), Denied):
+        raise restored_since()
     key = unit.registry.key(author.signer.keyid)
     if key is None or key.principal != author.name or not key.stands_at(seq) or key.retired is not None:
         raise DeniedError(
@@ -138,6 +144,20 @@ def admit(unit: Unit, author: Author, statement: Statement, seq: int) -> None:
     _raise_if_denied(may_author(statement, principal), principal)
     _raise_if_denied(permitted(statement, unit.view, unit.now), principal)
     _raise_if_denied(permitted_handoff(statement, unit.view, unit.now), principal)
+
+
+def restored_since() -> Conflict:
+    return Conflict(
+        "The store was restored from a backup since this context began, and may not know all that it was shown",
+        code="restored",
+        next_call="Start this process anew; what it wrote or read after the backup is not here.",
+    )
+
+
+def _refuse_beyond_quota(unit: Unit, author: Author, statement: Statement, size: int) -> None:
+    principal = unit.view.principal(author.name)
+    if principal is not None:
+        refuse_beyond_quota(unit, principal, statement, size)
 
 
 def _raise_if_denied(decision: Allowed | Denied, principal: Principal) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memstore.cli.options import agent_option, opened_as, scope_option, store_option
+from memstore.cli.options import agent_option, named_store, opened_as, scope_option, store_option
 from memstore.cli.output import emit, progress
 
 if TYPE_CHECKING:
@@ -47,6 +47,21 @@ def adr(path: str, agent: str, scope: str) -> None:
     from memstore.importing import decisions_in
 
     _import(agent, scope, decisions_in(Path(path)))
+
+
+@import_command.command("log")
+@click.argument("path", metavar="PATH")
+@store_option
+def log(path: str) -> None:
+    """Make a read-only copy of a log in an empty place, or go on with one: same store id, records and root.
+
+    PATH is a file of export log. All of it is checked before anything is kept.
+    """
+    from memstore.cli.display import plain
+    from memstore.transfer import import_log
+
+    with progress("Importing") as show:
+        emit(import_log(Path(path).absolute(), named_store(), progress=show), plain)
 
 
 def _import(agent: str, scope: str, lines: Iterable[Line]) -> None:

@@ -139,10 +139,10 @@ def deny(agent: str, scope: str, handoff: str) -> None:
 @click.argument("file", metavar="FILE")
 @click.option("--store-id", metavar="ID", required=True, help="The id of the store that the bundle has to be from.")
 def verify(file: str, store_id: str) -> None:
-    """Verify the bundle in FILE offline: signatures, proofs and checkpoint."""
-    from memstore.bundles import verify_bundle
+    """Verify the bundle in FILE offline, as `memstore verify-bundle` does: signatures, proofs and checkpoint."""
+    from memstore.cli.exporting import verified_in
 
-    emit(verify_bundle(_object_in(file, "FILE"), store=store_id))
+    emit(verified_in(file, store_id))
 
 
 def _received(answer: dict[str, Any]) -> Iterator[str]:

@@ -106,7 +106,6 @@ def retract_command(agent: str, scope: str, record: str | None, **_: Any) -> Non
     from memstore.admin import OPERATOR_LAUNCH
     from memstore.core.statements import OPERATOR_NAME
     from memstore.serving import Caller
-    from memstore.write import Author
 
     request = RetractRequest.parse(arguments)
     with opened_house() as house:
@@ -114,7 +113,7 @@ def retract_command(agent: str, scope: str, record: str | None, **_: Any) -> Non
             operator, state = unit.view.principal(OPERATOR_NAME), unit.view.record(request.id)
         if operator is None or state is None:
             raise NotFound("There is no record of this id", code="unknown_id", next_call="Copy the id from an answer.")
-        caller = Caller(Author(house.operator().signer, OPERATOR_LAUNCH), operator, state.scope)
+        caller = Caller(house.author(OPERATOR_NAME, OPERATOR_LAUNCH), operator, state.scope)
         emit(reviewing.retract(house.store, house.key, caller, request), _affected)
 
 

@@ -25,12 +25,12 @@ Lines = Callable[[dict[str, Any]], Iterable[str]]
 def emit(answer: dict[str, Any], lines: Lines | None = None) -> None:
     """Print an answer, in lines on a terminal; `lines` lays out an answer that has a form of its own."""
     if not is_terminal(sys.stdout):
-        click.echo(_encodable(as_json(answer)))
+        click.echo(encodable(as_json(answer)))
         return
     from memstore.cli.display import lines_of
 
     for line in (lines or lines_of)(answer):
-        click.echo(_encodable(line))
+        click.echo(encodable(line))
 
 
 def is_terminal(stream: Any) -> bool:
@@ -47,7 +47,7 @@ def _made_harmless(found: re.Match[str]) -> str:
     return json.dumps(character)[1:-1] if unicodedata.category(character) in _HIDDEN else character
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """What the stream can carry: where it speaks no UTF-8, the rest is escaped."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -54,6 +54,12 @@ COMMANDS = {
     "handoff": Entry("handing", _AGENTS, "Hand work on, take it, approve it."),
     "contract": Entry("handing", _SET_UP, "Forms that handed-over work has to have."),
     "import": Entry("bring", _CARE, "Store many records at once."),
+    "export": Entry("exporting", _CARE, "Take out what other tools read."),
+    "verify-bundle": Entry("exporting", _CARE, "Verify evidence offline."),
+    "backup": Entry("keeping", _CARE, "Copy the store, while it is in use."),
+    "restore": Entry("keeping", _CARE, "Make a store of a backup."),
+    "quota": Entry("keeping", _CARE, "Bound how much a principal stores."),
+    "retention": Entry("keeping", _CARE, "Erase what tools said long ago."),
     "log": Entry("upkeep", _CARE, "Verify the log, sign it off, prove a record."),
     "rebuild": Entry("upkeep", _CARE, "Make the projection anew from the log."),
     "doctor": Entry("upkeep", _CARE, "Say what is wrong, and what to do."),
@@ -72,14 +78,14 @@ class Root(click.Group):
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
-        found = getattr(import_module(f"memstore.cli.{entry.module}"), f"{cmd_name}_command")
+        found = getattr(import_module(f"memstore.cli.{entry.module}"), f"{cmd_name.replace('-', '_')}_command")
         return found if isinstance(found, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for section in (_SET_UP, _AGENTS, _CARE):
             with formatter.section(section):
                 listed = [(name, entry.summary) for name, entry in COMMANDS.items() if entry.section == section]
-                formatter.write_dl(listed, col_max=12)
+                formatter.write_dl(listed, col_max=14)
 
     def main(
         self,

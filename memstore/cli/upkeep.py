@@ -63,10 +63,12 @@ def _ended(found: dict[str, Any]) -> None:
 def checkpoint() -> None:
     """Print the signed checkpoint of the log as it is; keep it elsewhere, for `log verify --against`."""
     from memstore import log
+    from memstore.signing import encode
 
     with opened_house() as house:
         note = log.checkpoint(house.store)
-    emit({"store_id": house.key.store, "checkpoint": note}, lambda answer: answer["checkpoint"].splitlines())
+    told = {"store_id": house.key.store, "public_key": encode(house.key.signer.public), "checkpoint": note}
+    emit(told, lambda answer: answer["checkpoint"].splitlines())
 
 
 @log_command.command("prove")
@@ -128,19 +130,22 @@ def doctor_command() -> None:
 
     It changes nothing. `log verify` looks at every entry; this looks at everything else.
     """
-    from memstore import insight
-    from memstore.config import embedding_of, system_clock
+    from memstore import insight, surroundings
+    from memstore.config import NO_MODEL, embedding_of, system_clock
 
-    folder = store_folder()
+    folder, now, keys = store_folder(), system_clock(), True
     try:
         with opened_house(check=False) as house:
-            embedding = embedding_of(house.store, folder)
-            found = insight.examine(house, now=system_clock(), embedding=embedding)
-            checks = [insight.Check("store", True, "It opens."), *found]
+            with house.store.read() as unit:
+                keys = not unit.log.head().copied
+                backed_up = surroundings.backup_check(folder, unit, now)
+            embedding = embedding_of(house.store, folder, None if keys else NO_MODEL)
+            found = insight.examine(house, now=now, embedding=embedding, keys=keys)
+            checks = [insight.Check("store", True, "It opens."), *found, backed_up]
     except MemStoreError as error:
         checks = [insight.Check("store", False, f"{error.code}: {error.what}.", error.next_call)]
     if folder.is_dir():
-        checks += insight.examine_folder(folder)
+        checks += [*insight.examine_folder(folder, keys=keys), *surroundings.examine_surroundings(folder)]
     ok = all(check.ok for check in checks)
     emit({"ok": ok, "folder": str(folder), "checks": [check.as_dict() for check in checks]}, checked)
     if not ok:

@@ -135,7 +135,6 @@ def history_command(agent: str, scope: str, **_: Any) -> None:
     from memstore.admin import DEFAULT_SCOPE, OPERATOR_LAUNCH
     from memstore.core.statements import OPERATOR_NAME
     from memstore.serving import Caller
-    from memstore.write import Author
 
     request = HistoryRequest.parse(given(HistoryRequest))
     with opened_house() as house:
@@ -145,7 +144,7 @@ def history_command(agent: str, scope: str, **_: Any) -> None:
             raise NotFound("This store has no operator", code="unknown_principal", next_call="Run log verify.")
         scope = scope or DEFAULT_SCOPE
         # A launch has one scope; the operator's may look at each.
-        author = Author(house.operator().signer, f"{OPERATOR_LAUNCH}/{scope}")
+        author = house.author(OPERATOR_NAME, f"{OPERATOR_LAUNCH}/{scope}")
         caller = Caller(author, operator, scope)
         emit(history.history(house.store, caller, request))
 
@@ -212,7 +211,6 @@ def list_sessions(scope: str) -> None:
 def reset(name: str, scope: str, agent: str) -> None:
     """Give NAME a fresh context for its calls from the command line: its mark begins anew."""
     from memstore import admin
-    from memstore.write import Author
 
     with opened_house() as house:
         if not scope:
@@ -223,5 +221,5 @@ def reset(name: str, scope: str, agent: str) -> None:
         if agent:
             with house.store.read() as unit:
                 epoch = unit.registry.epoch(agent, scope)
-            giver = Author(house.signer(agent), f"cli/{agent}/{scope}/{epoch}")
+            giver = house.author(agent, f"cli/{agent}/{scope}/{epoch}")
         emit(admin.reset_context(house, name, scope, giver=giver))

@@ -64,7 +64,9 @@ from memstore.core.statements import (
     KeyChanged,
     Kind,
     PrincipalRegistered,
+    QuotaSet,
     Recorded,
+    Restored,
     Retracted,
     Reviewed,
     SessionEnded,
@@ -160,6 +162,26 @@ class EraseContent:
 
 
 @dataclass(frozen=True, slots=True)
+class BeginEpoch:
+    """What follows is of the epoch of this number, begun with the log as it was at `size`, with `root`."""
+
+    seq: int
+    epoch: int
+    size: int
+    root: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutQuota:
+    """How much a principal may store; 0 is without a bound."""
+
+    principal: str
+    records_per_day: int
+    bytes_per_day: int
+    open_sessions: int
+
+
+@dataclass(frozen=True, slots=True)
 class ExtendChain:
     """The author's chain in this launch goes on from here (replay, omission)."""
 
@@ -188,6 +210,8 @@ Change = (
     | PutGrant
     | RevokeGrant
     | HandoffChange
+    | BeginEpoch
+    | PutQuota
     | ExtendChain
 )
 
@@ -257,6 +281,10 @@ def _effects(entry: Entry, statement: Statement, view: View) -> list[Change]:
             return _recorded(entry, statement, view)
         case Erased():
             return [EraseContent(statement.record)]
+        case Restored():
+            return [BeginEpoch(entry.seq, statement.epoch, statement.size, statement.root)]
+        case QuotaSet() as q:
+            return [PutQuota(q.principal, q.records_per_day, q.bytes_per_day, q.open_sessions)]
         case HandoffOffered() | HandoffReceived() | HandoffAnswered() | HandoffDecided():
             return [*handoff_changes(entry, statement, view)]
         case ContractAdded() | ContractDeprecated():

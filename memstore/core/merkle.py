@@ -75,17 +75,22 @@ def root_of(leaf_hashes: Sequence[bytes]) -> bytes:
 
 def inclusion_proof(leaf_hashes: Sequence[bytes], index: int) -> list[bytes]:
     """The audit path of the leaf at `index`, lowest first (RFC 9162 section 2.1.3.1). Raises InvalidInput."""
-    if not 0 <= index < len(leaf_hashes):
+    return inclusion_proofs(leaf_hashes, [index])[0]
+
+
+def inclusion_proofs(leaf_hashes: Sequence[bytes], indices: Sequence[int]) -> list[list[bytes]]:
+    """The audit paths of these leaves; the tree is gone through once for all of them. Raises InvalidInput."""
+    if not all(0 <= index < len(leaf_hashes) for index in indices):
         raise InvalidInput("The index is not in the tree", code="bad_index")
-    proof: list[bytes] = []
-    level = leaf_hashes
+    proofs: list[list[bytes]] = [[] for _ in indices]
+    places, level = list(indices), leaf_hashes
     while len(level) > 1:
-        sibling = index ^ 1
-        if sibling < len(level):
-            proof.append(level[sibling])
+        for proof, place in zip(proofs, places, strict=True):
+            if place ^ 1 < len(level):
+                proof.append(level[place ^ 1])
         level = _level_above(level)
-        index >>= 1
-    return proof
+        places = [place >> 1 for place in places]
+    return proofs
 
 
 def consistency_proof(leaf_hashes: Sequence[bytes], old_size: int) -> list[bytes]:

@@ -29,7 +29,9 @@ from memstore.core.statements import (
     KeyChanged,
     Kind,
     PrincipalRegistered,
+    QuotaSet,
     Recorded,
+    Restored,
     Retracted,
     Reviewed,
     Role,
@@ -172,7 +174,7 @@ def may_author(statement: Statement, author: Principal) -> Decision:
             return Denied("the operator reviews nothing") if author.role is Role.OPERATOR else Allowed()
         case Retracted():
             return Denied("a checker retracts nothing") if author.role is Role.CHECKER else Allowed()
-        case ToolRegistered() | Erased():
+        case ToolRegistered() | Erased() | Restored() | QuotaSet():
             return Allowed() if author.role is Role.OPERATOR else Denied("only the operator does this")
         case KeyChanged(action=KeyAction.ROTATED):
             own = author.name == statement.principal

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memstore.core.entries import Entry
+from memstore.core.epochs import launch_without_epoch
 from memstore.core.labels import Label
 from memstore.core.policy import (
     Allowed,
@@ -246,7 +247,7 @@ def acts_by_grant(launch: str, name: str, scope: str, view: View, now: int) -> b
 
 def grant_of(launch: str, view: View) -> GrantState | None:
     """The grant that a context was opened by; None for a context that nobody granted."""
-    return view.grant(launch.removeprefix(GRANTED)) if launch.startswith(GRANTED) else None
+    return view.grant(launch_without_epoch(launch).removeprefix(GRANTED)) if launch.startswith(GRANTED) else None
 
 
 def ceiling_of(launch: str, view: View) -> Label:

@@ -20,6 +20,7 @@ from memstore.core.forms import ID_PATTERN as ID_PATTERN
 from memstore.core.forms import (
     MAX_DEPTH,
     MAX_EVIDENCE,
+    NAME_PATTERN,
     TOOL_PATTERN,
     Digest,
     Key,
@@ -258,6 +259,25 @@ class Erased(Statement):
     record: StatementId
 
 
+class Restored(Statement):
+    """The log goes on from a backup of its first `size` entries, whose root is `root`, in a new epoch (ADR 0050)."""
+
+    noun = "restored"
+    epoch: Annotated[int, Field(ge=1, le=999_999)]
+    size: Micros
+    root: Digest
+
+
+class QuotaSet(Statement):
+    """How much a principal, or with `*` every agent that has no quota of its own, may store; 0 is without a bound."""
+
+    noun = "quota"
+    principal: Annotated[str, Field(pattern=r"^\*$|" + NAME_PATTERN)]
+    records_per_day: Micros = 0
+    bytes_per_day: Micros = 0
+    open_sessions: Micros = 0
+
+
 KINDS: tuple[type[Statement], ...] = (
     PrincipalRegistered,
     KeyChanged,
@@ -277,6 +297,8 @@ KINDS: tuple[type[Statement], ...] = (
     ContractAdded,
     ContractDeprecated,
     Erased,
+    Restored,
+    QuotaSet,
 )
 
 

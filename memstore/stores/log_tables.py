@@ -61,7 +61,14 @@ class LogTables:
         row = self.conn.execute(QUERIES["head"]).fetchone()
         roots = row["frontier"]
         hashes = tuple(roots[i : i + 32] for i in range(0, len(roots), 32))
-        return Head(row["id"], row["public_key"], Frontier(row["size"], hashes), row["checkpoint"])
+        return Head(
+            row["id"],
+            row["public_key"],
+            Frontier(row["size"], hashes),
+            row["checkpoint"],
+            row["epoch"],
+            bool(row["copied"]),
+        )
 
     def append_entry(self, logged: Logged) -> None:
         entry = logged.entry

@@ -20,6 +20,7 @@ class Memo:
         self._conn = conn
         self._changes = conn.total_changes
         self._known: dict[Hashable, Any] = {}
+        self.hides = False  # whether something was taken away whose words have to leave the file
 
     def get(self, asked: Hashable, find: Callable[[], T]) -> T:
         if self._changes != self._conn.total_changes:

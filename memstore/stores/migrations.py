@@ -10,7 +10,15 @@ from sqlite_utils.migrations import Migrations
 from memstore.stores.projection import fill_words, want_folding
 from memstore.stores.sql import migration
 
-STEPS = ("0001_initial", "0002_vectors", "0003_trust", "0004_handoffs", "0005_handed_words", "0006_tokens")
+STEPS = (
+    "0001_initial",
+    "0002_vectors",
+    "0003_trust",
+    "0004_handoffs",
+    "0005_handed_words",
+    "0006_tokens",
+    "0008_operations",
+)
 FILLS_WORDS = ("0002_vectors",)  # steps that leave the full-text tables empty
 # Steps whose columns only the log can tell: whoever opens the store next folds it anew.
 NEEDS_FOLDING = ("0003_trust", "0005_handed_words")

@@ -14,6 +14,7 @@ from typing import assert_never
 
 from memstore.core.fold import (
     Answer,
+    BeginEpoch,
     Change,
     CompromiseKey,
     EndSession,
@@ -23,6 +24,7 @@ from memstore.core.fold import (
     NeedsRevisit,
     PutKey,
     PutPrincipal,
+    PutQuota,
     PutRecord,
     PutSession,
     PutTool,
@@ -44,7 +46,7 @@ WORDS = {label: f"words_{label}" for label in Label}
 PROJECTED = (
     "chains", "principals", "keys", "tools", "epochs", "sessions", "records", "links", "tags", "names",
     "reviews", "retractions", "affected", "grants", "handoffs", "carried", "phrased", "receipts",
-    "answers", "contracts",
+    "answers", "contracts", "restorations", "quotas",
 )  # fmt: skip
 
 UNFOLDED = "unfolded"  # a table that is there while a store that was upgraded waits to be folded anew
@@ -100,6 +102,10 @@ def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> 
             apply_handoff(conn, change)
         case EraseContent(record):
             _erase(conn, record)
+        case BeginEpoch(seq, epoch, size, root):
+            conn.execute(QUERIES["put_restoration"], (seq, epoch, size, root))
+        case PutQuota(name, records, stored, sessions):
+            conn.execute(QUERIES["put_quota"], (name, records, stored, sessions))
         case ExtendChain(author, launch, n, digest):
             conn.execute(QUERIES["extend_chain"], (author, launch, n, digest))
         case _:
@@ -219,7 +225,7 @@ def _erase(conn: sqlite3.Connection, record: str) -> None:
 
 
 def _hide(conn: sqlite3.Connection, record: str) -> int | None:
-    """Take words, tags and name of a record away; the merge rewrites the segments, which still hold the terms."""
+    """Take words, tags and name of a record away; the segments hold the terms until `merge_words` rewrites them."""
     row = conn.execute(QUERIES["record"], (record,)).fetchone()
     if row is None:
         return None
@@ -227,13 +233,25 @@ def _hide(conn: sqlite3.Connection, record: str) -> int | None:
     stored = conn.execute(QUERIES["content"], (row["seq"],)).fetchone()
     if stored is not None and not row["erased"]:
         take_words(conn, label, row["seq"], Content.parse(stored["content"]))
-        # All tiers: a record that was relabelled has left its terms in the segments of the one it came from.
-        for table in WORDS.values():
-            conn.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
     _take_vectors(conn, row["seq"])
     for query in ("forget_tags", "forget_names", "forget_queued", "mark_erased"):
         conn.execute(QUERIES[query], (row["seq"],))
     return int(row["seq"])
+
+
+def merge_words(conn: sqlite3.Connection) -> None:
+    """Rewrite the segments of the full text, which still hold the terms of what was taken out of it.
+
+    All tiers: a record that was relabelled has left its terms in the segments of the one it came from.
+    """
+    for table in WORDS.values():
+        conn.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
+
+
+def hides(change: Change) -> bool:
+    """Whether a change takes words away for good, so that they have to leave the file as well."""
+    leaked = isinstance(change, PutRetraction) and change.reason is Withdrawal.LEAKED
+    return leaked or isinstance(change, EraseContent)
 
 
 def relabel_record(

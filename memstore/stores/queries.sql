@@ -1,5 +1,55 @@
 -- name: head
-SELECT id, public_key, size, frontier, checkpoint, clock_floor FROM store WHERE one = 1;
+SELECT id, public_key, size, frontier, checkpoint, clock_floor, copied,
+    (SELECT coalesce(max(epoch), 0) FROM restorations) AS epoch
+FROM store WHERE one = 1;
+
+-- name: restored_at
+SELECT coalesce(max(e.logged_at), 0) FROM restorations r JOIN entries e ON e.seq = r.seq;
+
+-- name: put_restoration
+INSERT INTO restorations (seq, epoch, size, root) VALUES (?, ?, ?, ?);
+
+-- name: put_quota
+INSERT INTO quotas (principal, records_per_day, bytes_per_day, open_sessions) VALUES (?, ?, ?, ?)
+ON CONFLICT (principal) DO UPDATE SET records_per_day = excluded.records_per_day,
+    bytes_per_day = excluded.bytes_per_day, open_sessions = excluded.open_sessions;
+
+-- name: quotas
+SELECT principal, records_per_day, bytes_per_day, open_sessions FROM quotas
+WHERE :principal = '' OR principal = :principal ORDER BY principal;
+
+-- name: records_since
+SELECT count(*) FROM records INDEXED BY records_author WHERE author = :principal AND logged_at > :since;
+
+-- name: bytes_since
+SELECT coalesce(sum(length(c.content)), 0) FROM records r INDEXED BY records_author CROSS JOIN contents c ON c.seq = r.seq
+WHERE r.author = :principal AND r.logged_at > :since;
+
+-- name: sessions_running
+SELECT count(*) FROM leases l JOIN sessions s ON s.id = l.session
+WHERE l.until > :now AND s.principal = :principal AND s.ended_seq IS NULL;
+
+-- name: lapse_leases
+DELETE FROM leases;
+
+-- name: lapse_handoff_leases
+DELETE FROM handoff_leases;
+
+-- name: dropped_by_age
+-- Old enough to go: what a tool said and has expired, and what came from outside; nothing that is erased already.
+SELECT r.seq, r.id, r.kind, length(c.content) AS bytes FROM records r JOIN contents c ON c.seq = r.seq
+WHERE r.erased = 0 AND ((r.kind = 'tool_result' AND r.expires_at <= :before)
+    OR (r.kind = 'external' AND r.logged_at <= :before))
+    AND (:cited OR NOT EXISTS (SELECT 1 FROM links l JOIN records w ON w.seq = l.record
+        WHERE l.target = r.id AND l.how IN ('derived_from', 'evidence', 'conditions') AND w.erased = 0
+        AND w.retracted = '' AND w.revoked = 0 AND w.superseded_by IS NULL))
+    AND (:cited OR NOT EXISTS (SELECT 1 FROM carried d JOIN handoffs h ON h.seq = d.handoff WHERE d.record = r.id
+        AND h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted')))
+ORDER BY r.seq LIMIT :most;
+
+-- name: old_enough
+SELECT count(*) FROM records r WHERE r.erased = 0 AND ((r.kind = 'tool_result' AND r.expires_at <= :before)
+    OR (r.kind = 'external' AND r.logged_at <= :before));
 
 -- name: create_head
 INSERT INTO store (one, id, public_key, size, frontier, checkpoint, clock_floor) VALUES (1, ?, ?, 0, x'', '', 0);
@@ -126,12 +176,14 @@ SELECT * FROM grants WHERE id = ?;
 
 -- name: grants
 SELECT g.id, g.seq, g.principal, g.giver, g.scopes, g.ceiling, g.expires_at, g.depth, g.under,
-    c.launch IS NOT NULL AS used,
+    -- Whether one of before a restoration was taken up after the backup nobody knows: it counts as taken.
+    (c.launch IS NOT NULL OR g.seq < (SELECT max(seq) FROM restorations)) IS TRUE AS used,
     -- A context that nobody took up goes with the handoff that it was for.
     g.revoked OR (c.launch IS NULL AND EXISTS (SELECT 1 FROM handoffs h WHERE h.gives = g.id AND h.gives <> '' AND (
         h.stage NOT IN ('offered', 'clarification_requested', 'accepted')
         OR (h.deadline > 0 AND h.deadline <= :now)))) AS revoked
 FROM grants g LEFT JOIN contexts c ON c.launch = 'grant/' || g.id
+    OR c.launch = 'grant/' || g.id || '@' || (SELECT max(epoch) FROM restorations)
 WHERE :principal IN ('', g.principal) ORDER BY g.seq;
 
 -- name: put_affected
@@ -790,6 +842,27 @@ ORDER BY r.seq DESC LIMIT 1;
 SELECT l.record, l.target FROM json_each(?) j CROSS JOIN links l ON l.record = j.value AND l.how = 'conditions'
 ORDER BY l.record, l.target;
 
+-- name: contexts
+SELECT launch, principal, scope FROM contexts ORDER BY no;
+
+-- name: shown_from
+SELECT d.*, c.launch FROM disclosures d JOIN contexts c ON c.no = d.context WHERE d.position >= ?
+ORDER BY d.position, d.context, d.n;
+
+-- name: last_shown
+SELECT coalesce(max(n), 0) FROM disclosures WHERE context = ?;
+
+-- name: shown_as
+SELECT n, record, position, at, label, detail, stale FROM disclosures WHERE context = ? AND n = ?;
+
+-- name: mark_copied
+UPDATE store SET copied = 1 WHERE one = 1;
+
+-- name: leaked
+SELECT seq FROM records WHERE retracted = 'leaked';
+
+-- name: forget_leaked
+DELETE FROM contents WHERE seq IN (SELECT seq FROM records WHERE retracted = 'leaked');
 -- name: put_token
 INSERT INTO tokens (id, digest, principal, position, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?);
 

@@ -17,14 +17,15 @@ from pathlib import Path
 
 from memstore.core.fold import Change
 from memstore.core.records import Content
-from memstore.errors import MemStoreError, StoreUnavailable
+from memstore.errors import MemStoreError, StoreUnavailable, read_only_copy
 from memstore.stores.counts import CountTables
 from memstore.stores.disclosures import DisclosureTables
 from memstore.stores.handoffs import HandoffTables, ReceiptTables
 from memstore.stores.log_tables import ContentTable, LogTables
 from memstore.stores.lookups import Lookups, RecordTables, RegistryTables
 from memstore.stores.memo import Memo
-from memstore.stores.projection import PROJECTED, apply, digest_of_table, forget_projection
+from memstore.stores.projection import PROJECTED, apply, digest_of_table, forget_projection, hides, merge_words
+from memstore.stores.quotas import QuotaTables, RestorationTables
 from memstore.stores.retrieval import RetrievalTables
 from memstore.stores.sql import QUERIES
 from memstore.stores.tokens import TokenTable
@@ -32,14 +33,15 @@ from memstore.stores.trust import ReviewTables, TrustTables
 from memstore.stores.vectors import VectorTables
 
 APPLICATION_ID = 0x6D656D73  # "mems"
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 8
 BUSY_SECONDS = 30.0
 COPY = "copy-"
+BACKUP_PAGES = 2048  # copied between two reports of progress
 CACHE_KIB = 16_000  # a search of a big store reads more than SQLite's two megabytes
 
 _FULL = {sqlite3.SQLITE_FULL}
 # A quota or a limit on the file's size is reported as a write that failed.
-_NO_ROOM = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
+_NO_ROOM = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMOPEN}
 _READ_ONLY = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -70,9 +72,12 @@ class SqliteUnit:
         self.retrieval = RetrievalTables(conn, self._memo)
         self.vectors = VectorTables(conn)
         self.counts = CountTables(conn, now)
+        self.quotas = QuotaTables(conn, now)
+        self.restorations = RestorationTables(conn)
 
     def apply(self, change: Change, content: Content | None) -> None:
         apply(self.conn, change, content)
+        self._memo.hides = self._memo.hides or hides(change)
 
     def at(self, now: int) -> SqliteUnit:
         """The same transaction, judged at another time."""
@@ -111,6 +116,13 @@ class SqliteUnit:
         """Have `act` done as the last thing before the commit; one act, the last that was given."""
         self.seal = act
 
+    def settle(self) -> None:
+        """The last of a transaction: words that were taken away leave the segments, and the log is sealed."""
+        if self._memo.hides:
+            merge_words(self.conn)
+        if self.seal is not None:
+            self.seal()
+
     def forget_projection(self) -> None:
         """Empty everything that `fold` fills; what it is folded from stays."""
         forget_projection(self.conn)
@@ -123,8 +135,10 @@ class SqliteUnit:
 class SqliteStore:
     """Connections to one database file; `write` and `read` give a `Unit` each."""
 
-    def __init__(self, path: Path | str, clock: Callable[[], int]) -> None:
+    def __init__(self, path: Path | str, clock: Callable[[], int], *, loads: bool = False) -> None:
+        """`loads`: by this object even the copy of a log that lives elsewhere is written."""
         self.path = path
+        self._loads = loads
         self.clock = clock
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
@@ -144,7 +158,7 @@ class SqliteStore:
         return found
 
     @classmethod
-    def open(cls, path: Path, clock: Callable[[], int]) -> SqliteStore:
+    def open(cls, path: Path, clock: Callable[[], int], *, loads: bool = False) -> SqliteStore:
         """An existing store, brought to the current schema."""
         try:
             there = path.is_file()
@@ -154,7 +168,7 @@ class SqliteStore:
             ) from error
         if not there:
             raise StoreUnavailable("There is no store here", code="no_store", next_call="Run `memstore init`.")
-        found = cls(path, clock)
+        found = cls(path, clock, loads=loads)
         with ExitStack() as refused:
             refused.callback(found.close)
             with found._borrowed() as conn:
@@ -178,12 +192,13 @@ class SqliteStore:
         with self._borrowed() as conn:
             conn.execute("BEGIN IMMEDIATE")
             try:
-                floor = conn.execute(QUERIES["head"]).fetchone()["clock_floor"]
+                head = conn.execute(QUERIES["head"]).fetchone()
+                if head["copied"] and not self._loads:
+                    raise read_only_copy()
                 wall = self.clock()
-                unit = SqliteUnit(conn, max(wall, floor), wall=wall)
+                unit = SqliteUnit(conn, max(wall, head["clock_floor"]), wall=wall)
                 yield unit
-                if unit.seal is not None:
-                    unit.seal()
+                unit.settle()
                 conn.execute("COMMIT")
                 for act in unit.acts:
                     act()
@@ -223,11 +238,34 @@ class SqliteStore:
                 target = sqlite3.connect(path)
                 conn.backup(target)
                 target.close()
-            copied = SqliteStore(path, self.clock)
+            copied = SqliteStore(path, self.clock, loads=True)
             try:
                 yield copied
             finally:
                 copied.close()
+
+    def back_up(self, path: Path, *, meanwhile: Callable[[], None], progress: Callable[[int, int], None]) -> None:
+        """Copy one moment into the file `path`, while others read and write on.
+
+        `meanwhile` is called while nobody can write, for what lies beside: keys are changed within transactions.
+        """
+        with self._borrowed() as conn:
+            conn.execute("BEGIN")
+            try:
+                with self._borrowed() as writer:
+                    writer.execute("BEGIN IMMEDIATE")
+                    try:
+                        conn.execute(QUERIES["head"]).fetchone()  # from here on this connection sees this moment
+                        meanwhile()
+                    finally:
+                        writer.execute("ROLLBACK")
+                target = sqlite3.connect(path)
+                try:
+                    conn.backup(target, pages=BACKUP_PAGES, progress=lambda _, left, of: progress(of - left, of))
+                finally:
+                    target.close()
+            finally:
+                conn.execute("ROLLBACK")
 
     def forget_copies(self) -> None:
         """Remove the copies that interrupted audits left."""

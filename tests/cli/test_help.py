@@ -41,7 +41,7 @@ def test_every_option_has_help(path: tuple[str, ...]) -> None:
 
 @each_command
 def test_every_command_takes_the_store_save_those_that_need_none(path: tuple[str, ...]) -> None:
-    if isinstance(ALL[path], click.Group) or path in (("demo",), ("handoff", "verify")):
+    if isinstance(ALL[path], click.Group) or path in (("demo",), ("handoff", "verify"), ("verify-bundle",)):
         return
     assert "--store" in {name for option in ALL[path].params for name in option.opts}
 
@@ -49,7 +49,7 @@ def test_every_command_takes_the_store_save_those_that_need_none(path: tuple[str
 def test_the_commands_that_are_promised_are_there() -> None:
     told = (
         "init agent tool mcp config write observe search get open review retract session history import log rebuild"
-        " doctor stats erase demo handoff contract token serve key"
+        " doctor stats erase demo handoff contract export verify-bundle backup restore quota retention token serve key"
     )
     assert sorted(COMMANDS) == sorted(told.split())
 

@@ -88,4 +88,4 @@ def test_work_shows_its_progress_and_the_doctor_its_marks(terminal):
 
 def test_what_a_stream_cannot_carry_goes_out_escaped(monkeypatch):
     monkeypatch.setattr("sys.stdout", SimpleNamespace(encoding="ascii"))
-    assert output._encodable("Größe │") == "Gr\\xf6\\xdfe \\u2502"
+    assert output.encodable("Größe │") == "Gr\\xf6\\xdfe \\u2502"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from memstore import insight
+from memstore import insight, surroundings
 from memstore.config import DATABASE
 
 WRITE = ("write", "--agent", "worker", "--kind", "finding", "--title", "Use SQLite", "--body", "some secret words")
@@ -136,6 +136,11 @@ def damage_a_page(folder: Path, _: pytest.MonkeyPatch) -> None:
         file.write(b"\x05" + b"\xff" * 100)
 
 
+def damage_the_index(folder: Path, _: pytest.MonkeyPatch) -> None:
+    (folder / "chroma").mkdir()
+    (folder / "chroma" / "chroma.sqlite3").write_bytes(b"SQLite format 3\0" + b"\1" * 9000)
+
+
 Harm = Callable[[Path, pytest.MonkeyPatch], object]
 HARM: dict[str, Harm] = {
     "store": lambda folder, _: (folder / DATABASE).rename(folder / "elsewhere"),
@@ -155,6 +160,11 @@ HARM: dict[str, Harm] = {
     "key_modes": lambda folder, _: (folder / "keys" / "worker.key").chmod(0o604),
     "gitignore": lambda folder, _: (folder / ".gitignore").unlink(),
     "free_disk": fill_disk,
+    "backup": lambda _, monkeypatch: monkeypatch.setattr(surroundings, "OLDEST_BACKUP", 0),
+    "folder": lambda _, monkeypatch: monkeypatch.setattr("os.access", lambda *_: False),
+    "leftovers": lambda folder, _: (folder / "copy-left").mkdir(),
+    "queue_lock": lambda _, monkeypatch: monkeypatch.setattr(surroundings, "holder_of", lambda _: (77, "T")),
+    "index": damage_the_index,
 }
 
 

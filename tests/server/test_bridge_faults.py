@@ -9,6 +9,7 @@ from bridging import Far, Sent
 
 from mcp_server.bridge import RemoteStore, Unreachable
 from memstore import grants
+from memstore.backups import backup, restore
 from memstore.errors import Conflict, Denied, InternalError, InvalidInput, MemStoreError
 
 LISTS = {"questions": ["Which disk?"], "caveats": ["one disk"], "rejected": ["none"]}
@@ -316,3 +317,20 @@ def test_random_faults_lose_nothing_that_was_acknowledged_and_do_nothing_twice(f
     assert sum(one.endswith("session.started.v1+json") for one in entries) == 5
     assert sum(one.endswith("session.ended.v1+json") for one in entries) == 5
     far.assert_sound()
+
+
+def test_after_a_restore_a_bridge_starts_anew_and_one_of_before_is_told_so(far, tmp_path):
+    before = far.bridge("researcher")
+    before.write("finding", "kept", "y")
+    backup(far.house, tmp_path / "backup")
+    restore(tmp_path / "backup", tmp_path / "restored", clock=far.clock)
+    anew = Far(tmp_path / "restored", far.clock)
+    before._ask = anew.bridge("researcher")._ask
+    for act in (before.search, lambda: before.write("finding", "on", "y"), before.handoff_inbox):
+        with pytest.raises(Conflict, match="restored from a backup"):
+            act()
+    fresh = anew.bridge("researcher")
+    fresh.session_start("storage")
+    assert fresh.write("finding", "on", "y")["status"] == "stored"
+    anew.assert_sound()
+    anew.close()
