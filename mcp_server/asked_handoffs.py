@@ -223,7 +223,11 @@ def _reason(phrases: _Phrases, request: HandoffRespondRequest, got: HandoffAnswe
 def _clarified(phrases: _Phrases, request: HandoffRespondRequest, got: HandoffAnswered) -> dict[str, Any]:
     """A receiver's question, or its sender's answer."""
     if got.question:
+        if not request.question.strip():
+            raise Unasked
         return {"question": phrases.id_of(request.question, Kind.QUESTION, "question", got.question)}
+    if not request.reason.strip() and not request.outputs:
+        raise Unasked
     fields: dict[str, Any] = {"outputs": same_ids(request.outputs, got.outputs)}
     if request.reason.strip():
         answers = phrases.answered(got.reason)

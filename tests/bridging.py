@@ -80,6 +80,8 @@ class Far:
 
 def restated(told: Sent, call: Sent, place: int, *, content: dict[str, Any] | None = None, **fields: Any) -> None:
     """Change a statement that a server asks to have signed, as a liar would: well formed, with the right digest."""
+    for known in told["sign"]:
+        known.setdefault("was", _id(known))
     one = told["sign"][place]
     payload = json.loads(one["payload"]) | fields
     if content is not None:

@@ -335,6 +335,45 @@ def test_no_handoff_is_accepted_but_as_was_asked_for(scene, subtests):
     all_refused(subtests, scene, ACCEPTANCES, lambda: scene.lead.handoff_respond(scene.handoff, "accept", **said))
 
 
+def _answered(told: Sent, call: Sent) -> None:
+    restated(told, call, 0, kind="finding")
+    record = json.loads(told["sign"][1]["payload"])["question"]
+    restated(told, call, 1, question="", reason=record)
+
+
+QUESTIONS = {
+    "question": words(title="Where is the key?"),
+    "not-asked": change(1, question=""),
+    "without-its-words": lambda told, call: restated(told, call, 0, content={"title": "question"}),
+    "answered-instead": _answered,
+    "accepted-instead": change(1, action="accept", lease=1),
+}
+
+
+def test_no_question_is_asked_but_the_one_that_was_asked_for(scene, subtests):
+    def act() -> Any:
+        return scene.lead.handoff_respond(scene.handoff, "clarify", question="Which disk?")
+
+    all_refused(subtests, scene, QUESTIONS, act)
+
+
+def test_no_answer_is_turned_into_a_question(scene, subtests):
+    scene.lead.handoff_respond(scene.handoff, "clarify", question="Which disk?")
+
+    def turned(told: Sent, call: Sent) -> None:
+        restated(told, call, 0, kind="question", answers="", content={"title": "question", "body": ""})
+        record = json.loads(told["sign"][1]["payload"])["reason"]
+        restated(told, call, 1, question=record, reason="")
+
+    lies = {"turned": turned, "other-words": words(body="On none.")}
+    lies["dropped"] = change(1, reason="")
+
+    def act() -> Any:
+        return scene.worker.handoff_respond(scene.handoff, "clarify", reason="On the slow one.")
+
+    all_refused(subtests, scene, lies, act)
+
+
 def test_a_read_signs_nothing(scene):
     envelope: Sent = {}
 
