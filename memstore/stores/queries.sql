@@ -25,7 +25,7 @@ SELECT count(*) FROM records INDEXED BY records_author WHERE author = :principal
 SELECT coalesce(sum(length(c.content)), 0) FROM records r INDEXED BY records_author CROSS JOIN contents c ON c.seq = r.seq
 WHERE r.author = :principal AND r.logged_at > :since;
 
--- name: sessions_running
+-- name: count_sessions_running
 SELECT count(*) FROM leases l JOIN sessions s ON s.id = l.session
 WHERE l.until > :now AND s.principal = :principal AND s.ended_seq IS NULL;
 
