@@ -72,7 +72,7 @@ class _Brief:
         """What stands of one kind and tier, what is to be revisited first, else newest first; no question answered."""
         wanted = Filter(scope=self.caller.scope, now=unit.now, task=task, kinds=(kind,), unanswered=True)
         listed = unit.retrieval.newest(
-            wanted, label=label, share=Share.IN_FORCE, most=MOST_OF_A_KIND, revisit_first=kind is not Kind.INTENT
+            wanted, label=label, share=Share.IN_FORCE, most=MOST_OF_A_KIND, revisit=kind is not Kind.INTENT
         )
         self.left_out += listed.total - len(listed.ids)
         return listed.ids
@@ -171,8 +171,9 @@ class _Brief:
         items = []
         for label in (Label.TRUSTED, Label.ATTRIBUTED):
             found = unit.retrieval.newest(wanted, label=label, share=Share.IN_FORCE, most=MOST_OF_A_KIND)
-            for state in unit.records.among(found.ids):
-                if state.author == self.caller.name:
+            unit.foresee(found.ids, whole=False)
+            for state in map(unit.view.record, found.ids):
+                if state is None or state.author == self.caller.name:
                     continue
                 item = {"id": state.id, "kind": str(state.kind), "author": state.author, "label": str(state.label)}
                 if self.budget.take(item):

@@ -16,6 +16,7 @@ from typing import Any
 
 from memstore.core.canonical import canonical_bytes
 from memstore.core.forms import CONTRACT_PATTERN
+from memstore.core.handoffs import accepts_contract
 from memstore.core.offers import ContractAdded, ContractDeprecated
 from memstore.core.state import ContractState
 from memstore.errors import Conflict, InvalidInput, NotFound
@@ -82,6 +83,25 @@ def told(contract: ContractState) -> dict[str, Any]:
         "successor": contract.successor,
         "schema": json.loads(contract.form),
     }
+
+
+def takers(store: Store, scope: str) -> list[dict[str, Any]]:
+    """Who works in a scope and takes what; `contracts` has the schema of each one in use that a principal accepts."""
+    with store.read() as unit:
+        found = [one for one in unit.registry.principals() if scope in one.scopes]
+        schemas = {one.name: json.loads(one.form) for one in unit.receipts.contracts() if one.deprecated is None}
+    return [
+        {
+            "name": one.name,
+            "role": str(one.role),
+            "under": one.under,
+            "team": one.team,
+            "capabilities": list(one.capabilities),
+            "accepts": list(one.accepts),
+            "contracts": {name: schema for name, schema in schemas.items() if accepts_contract(one, name)},
+        }
+        for one in found
+    ]
 
 
 def in_use(unit: Unit, contract: str) -> ContractState:

@@ -38,7 +38,6 @@ from memstore import (
     sessions,
 )
 from memstore.core.epochs import launch_at
-from memstore.core.handoffs import accepts_contract
 from memstore.core.policy import TYPED, Principal
 from memstore.core.reviews import acts_by_grant
 from memstore.core.statements import Role
@@ -399,28 +398,8 @@ class MemStore:
         handoffs.renew_held(self._store, self._renewed(), lease_seconds=self._lease_seconds)
 
     def agents(self) -> list[dict[str, Any]]:
-        """The principals that share this caller's scope: names, roles, whom they are under, what they can and take.
-
-        `contracts` has the schema of each contract in use that one accepts.
-        """
-        scope = self._caller().scope
-        with self._store.read() as unit:
-            found = [p for p in unit.registry.principals() if scope in p.scopes]
-            known = {one.name: contracts.told(one) for one in unit.receipts.contracts() if one.deprecated is None}
-        return [
-            {
-                "name": one.name,
-                "role": str(one.role),
-                "under": one.under,
-                "team": one.team,
-                "capabilities": list(one.capabilities),
-                "accepts": list(one.accepts),
-                "contracts": {
-                    name: contract["schema"] for name, contract in known.items() if accepts_contract(one, name)
-                },
-            }
-            for one in found
-        ]
+        """The principals that share this caller's scope: names, roles, whom they are under, what they can and take."""
+        return contracts.takers(self._store, self._caller().scope)
 
     def _refuse_locked(self, opens: bool) -> None:
         if self._lockdown and opens:

@@ -256,11 +256,6 @@ class RecordTables:
         rows = self.conn.execute(QUERIES["records_at"], (json.dumps(list(seqs)),))
         return [record_from(row, self.now) for row in rows]
 
-    def among(self, ids: Iterable[str]) -> list[RecordState]:
-        """The records of these ids that are here, in the order asked for, read at once."""
-        rows = self.conn.execute(QUERIES["records_among"], (json.dumps(list(ids)),))
-        return [record_from(row, self.now) for row in rows]
-
     def named(self, author: str, scope: str, name: str) -> str:
         """The id of the record that `author` calls `name` in `scope`, or ""."""
         row = self.conn.execute(QUERIES["named"], (author, scope, name)).fetchone()
@@ -287,7 +282,7 @@ class RecordTables:
     def running(self, scope: str, task: str, *, most: int) -> list[SessionState]:
         """Sessions of a task that are not over, newest first."""
         values = {"scope": scope, "task": task, "now": self.now, "most": most}
-        return [_session_from(row, self.now) for row in self.conn.execute(QUERIES["sessions_running"], values)]
+        return [_session_from(row, self.now) for row in self.conn.execute(QUERIES["sessions_at_work"], values)]
 
     def dead(self, scope: str, principal: str, *, most: int) -> list[SessionState]:
         """Sessions of a principal whose lease ran out and that nobody ended, oldest first."""

@@ -25,7 +25,7 @@ SELECT count(*) FROM records INDEXED BY records_author WHERE author = :principal
 SELECT coalesce(sum(length(c.content)), 0) FROM records r INDEXED BY records_author CROSS JOIN contents c ON c.seq = r.seq
 WHERE r.author = :principal AND r.logged_at > :since;
 
--- name: count_sessions_running
+-- name: quota_sessions
 SELECT count(*) FROM leases l JOIN sessions s ON s.id = l.session
 WHERE l.until > :now AND s.principal = :principal AND s.ended_seq IS NULL;
 
@@ -369,7 +369,7 @@ SELECT s.*, l.until FROM sessions s LEFT JOIN leases l ON l.session = s.id WHERE
 SELECT s.*, l.until FROM sessions s LEFT JOIN leases l ON l.session = s.id WHERE s.scope = :scope
 ORDER BY s.seq DESC LIMIT :most;
 
--- name: sessions_running
+-- name: sessions_at_work
 SELECT s.*, l.until FROM sessions s JOIN leases l ON l.session = s.id
 WHERE s.scope = :scope AND s.task = :task AND s.ended_seq IS NULL AND l.until > :now ORDER BY s.seq DESC LIMIT :most;
 

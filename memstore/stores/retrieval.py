@@ -205,6 +205,18 @@ def _best_first(match: Match) -> tuple[float, str]:
     return -match.score, match.id
 
 
+_ASKED = re.compile(r"\(:(task|session|record) = '' OR ([^()]+)\)")
+
+
+@lru_cache(maxsize=8)
+def _told_of(task: bool, session: bool, record: bool) -> str:
+    """The query of a timeline with no more conditions than were asked for: an OR in it keeps indexes out of use."""
+    asked = {"task": task, "session": session, "record": record}
+    sql = _ASKED.sub(lambda found: found[2] if asked[found[1]] else "1", QUERIES["timeline"])
+    # All of a scope is read in the order of the log, and no further than to the end of the page.
+    return sql if any(asked.values()) else sql.replace("r.scope = :scope", "+r.scope = :scope")
+
+
 class RetrievalTables:
     """Candidates inside one transaction."""
 
@@ -212,13 +224,13 @@ class RetrievalTables:
         self.conn = conn
         self._memo = memo
 
-    def newest(self, wanted: Filter, *, label: Label, share: Share, most: int, revisit_first: bool = False) -> Found:
+    def newest(self, wanted: Filter, *, label: Label, share: Share, most: int, revisit: bool = False) -> Found:
         """Up to `most` ids of one part of a tier, newest first, or those to revisit before all others."""
         where = _conditions(wanted, label)
         fallen, values = _fallen(wanted, share)
         where.add(fallen if share is Share.FALLEN else f"NOT {fallen}", *values)
         # The inner select finds; count(*) OVER () counts what it found, in the same pass.
-        first, times = (_TO_REVISIT, (wanted.now,) * 3) if revisit_first else ("0", ())
+        first, times = (_TO_REVISIT, (wanted.now,) * 3) if revisit else ("0", ())
         sql = (
             f"SELECT id, count(*) OVER () AS total FROM (SELECT r.id, r.seq, {first} AS first FROM {_records(wanted)} r"
             f" WHERE {' AND '.join(where.conditions)}) ORDER BY first DESC, seq DESC LIMIT ?"
@@ -366,4 +378,5 @@ class RetrievalTables:
         """Positions of what happened in a scope, in order: records, and starts and ends of sessions."""
         values = {"scope": scope, "task": task, "session": session, "record": record}
         bounds = {"after": after, "before": before, "most": most}
-        return [row[0] for row in self.conn.execute(QUERIES["timeline"], {**values, **bounds})]
+        sql = _told_of(bool(task), bool(session), bool(record))
+        return [row[0] for row in self.conn.execute(sql, {**values, **bounds})]
