@@ -14,10 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bench.figures import Bench, Bound, Row, Skipped
+from bench.figures import Bench, Bound, Row, Skipped, taken
 from bench.floors import percentile
-from bench.loads import READER, Loaded
-from bench.servers import clean_environment, megabytes
+from bench.loads import READER, WORKER, Loaded
+from bench.servers import BARE, Server, clean_environment, megabytes
 from memstore import tokens
 from memstore.config import open_house
 
@@ -196,3 +196,28 @@ def serve_memory(bench: Bench) -> Iterator[Row | Skipped]:
         wrong = "it searched without its model" if "full text alone" in json.dumps(call.once()) else ""
         call.by_many(CLIENTS, TURN_SECONDS)
         yield Row(name, server.megabytes(), "MB", f"{store.count:,} records", bound=Bound(value=450), wrong=wrong)
+
+
+def bridge(bench: Bench) -> Iterator[Row]:
+    """What a bridge keeps in memory after calls, and how long a read and a signed write take through it."""
+    store = bench.store("bridge")
+    store.fill(1000)
+    texts = store.words.texts()
+    server, _ = serving(store)
+    command = [sys.executable, "-m", "mcp_server", "--agent", WORKER, "--store", str(store.folder)]
+    reads: list[float] = []
+    writes: list[float] = []
+    with server, Server(BARE) as bare, Server([*command, "--url", f"http://127.0.0.1:{server.port}"]) as agent:
+        bare.list_tools()
+        agent.list_tools()
+        for _ in range(20 * bench.repeats):
+            text = next(texts)
+            told = {"kind": "finding", "title": text.title, "body": text.body}
+            writes.append(taken(lambda: agent.call("memory_write", told)))  # noqa: B023
+            reads.append(taken(lambda: agent.call("memory_get", {"ids": [store.ids[0]]})))
+        value, floor = agent.megabytes(), bare.megabytes()
+    store.close()
+    n = f"{len(writes)} calls each"
+    yield Row("bridge, after reads and writes", value, "MB", n, floor, "bare fastmcp", Bound(value=100))
+    yield Row("signed write through a bridge", statistics.median(writes), "ms", n)
+    yield Row("memory_get through a bridge", statistics.median(reads), "ms", n)

@@ -22,7 +22,7 @@ from bench import floors
 from bench.figures import Bench, Bound, Row, Skipped, taken
 from bench.handing import brief, handoffs, inbox
 from bench.loads import LEAD, READER, SCOPE, SCOUT, WORKER, Loaded
-from bench.over_http import http, serve_memory
+from bench.over_http import bridge, http, serve_memory
 from bench.quality import quality
 from bench.retrieval import chroma, embedder, retrieval
 from bench.servers import BARE, Server, memstore_server
@@ -343,6 +343,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row | Skipped]]] = {
     "history": looking_back,
     "brief": brief,
     "http": http,
+    "bridge": bridge,
     "embedder": embedder,
     "serve": serve_memory,
     "retrieval": retrieval,

@@ -9,20 +9,26 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from memstore.config import Engine, granted, open_store
+from memstore.config import Engine, ask_on_terminal, folder_of, granted, open_store, system_clock
 from memstore.core.epochs import launch_at
 from memstore.core.policy import Principal
 from memstore.core.reviews import acts_by_grant
-from memstore.credentials import Authenticated
+from memstore.credentials import LIFE_SECONDS, MICROS, Authenticated, issue
 from memstore.errors import InternalError
+from memstore.keyfiles import store_of_key
 from memstore.ports import Unit
 from memstore.service import MemStore
-from memstore.signing import Signer
+from memstore.signing import Signer, load_key
 from memstore.write import Author
+
+if TYPE_CHECKING:
+    from mcp_server.bridge import RemoteStore
 
 MOST_CALLERS = 1024
 
@@ -40,6 +46,61 @@ def of_stdio(
 ) -> MemStore:
     """The store as `agent` in a context of its own; raises `MemStoreError` where it cannot be opened."""
     return open_store(store, agent=agent, scope=scope, require_grant=require_grant, lockdown=lockdown)
+
+
+def of_bridge(
+    url: str,
+    *,
+    agent: str,
+    store: str | Path | None = None,
+    key: str = "",
+    store_id: str = "",
+    scope: str = "",
+    require_grant: bool = False,
+    lockdown: bool = False,
+    ca: str = "",
+    insecure_http: bool = False,
+) -> RemoteStore:
+    """The store behind the server at `url`, as `agent` whose key is here; the server need not be up yet.
+
+    The key is in the file `key`, else among the keys of `store`; the store's id is `store_id`, else lies beside it.
+    """
+    from mcp_server.bridge import RemoteStore
+    from mcp_server.link import Link
+
+    path = Path(key).expanduser() if key else folder_of(store) / "keys" / f"{agent}.key"
+    signer = load_key(path, agent, ask_on_terminal)
+    store_id = store_of_key(path, store_id)
+    shown = Shown(signer, store_id, system_clock)
+    link = Link(url, shown.now, ca=ca or None, insecure_http=insecure_http)
+    return RemoteStore(
+        link.ask,
+        signer,
+        store_id,
+        clock=system_clock,
+        close=link.close,
+        scope=scope,
+        require_grant=require_grant,
+        lockdown=lockdown,
+    )
+
+
+class Shown:
+    """What a bridge shows of who it is: a credential of minutes, made anew before it is old."""
+
+    def __init__(self, signer: Signer, store_id: str, clock: Callable[[], int]) -> None:
+        self._signer = signer
+        self._store_id = store_id
+        self._clock = clock
+        self._made: tuple[int, str] = (-LIFE_SECONDS * MICROS, "")
+
+    def now(self) -> str:
+        now, (made, credential) = self._clock(), self._made
+        # The server remembers whom it has seen, so one that is used for a while is checked once.
+        if not made <= now < made + LIFE_SECONDS * MICROS // 5:
+            credential = issue(self._signer, self._store_id, now)
+            self._made = now, credential
+        return credential
 
 
 @dataclass(frozen=True, slots=True)

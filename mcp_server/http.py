@@ -26,7 +26,6 @@ from mcp_server.metrics import CONTENT_TYPE, Meters
 from mcp_server.server import build_server
 from mcp_server.wire import Masked
 from memstore.config import Engine
-from memstore.core.canonical import canonical_bytes
 from memstore.credentials import Authenticated, Fault, How, Unauthenticated
 from memstore.errors import InternalError, InvalidInput
 from memstore.issuers import Issuer
@@ -121,7 +120,8 @@ def _bridge_to(remote: Remote) -> Callable[[Request], Awaitable[Response]]:
             return _told(InvalidInput("The call is no JSON object", code="malformed"), status=400)
         try:
             answer = await remote(calling.get().name, call)
-            return Response(canonical_bytes(answer, nfc=False), media_type="application/json")
+            text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            return Response(text.encode(), media_type="application/json")
         except Exception as error:  # noqa: BLE001 - an error of any kind may carry input
             refusal = translated(error)
             return _told(refusal, status=500 if isinstance(refusal, InternalError) else 400)

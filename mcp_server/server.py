@@ -16,10 +16,9 @@ from fastmcp.utilities.versions import VersionSpec
 from mcp_server.errors import Translator, telling, translated
 from mcp_server.prompts import PROMPTS, RecipePrompt
 from mcp_server.results import JSON_TYPE, resource_result, tool_error
-from mcp_server.tools import StoreOf, VerbTool, WaitingTool, offered, on_thread
+from mcp_server.tools import Serving, StoreOf, VerbTool, WaitingTool, offered, on_thread
 from memstore.errors import NotFound
 from memstore.render import Answer
-from memstore.service import MemStore
 
 INSTRUCTIONS = """\
 memstore is a memory that agents share. Every record says who wrote it, what it rests on and how far to rely on it.
@@ -53,10 +52,10 @@ class Document:
     uri: str
     name: str
     description: str
-    read: Callable[[MemStore, str], Answer]
+    read: Callable[[Serving, str], Answer]
 
 
-def _record(store: MemStore, record: str) -> Answer:
+def _record(store: Serving, record: str) -> Answer:
     answer = store.get([record])
     if answer["missing"]:
         raise NotFound("There is no record of this id", code="unknown_id", next_call="memory_search finds records.")

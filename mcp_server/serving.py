@@ -23,7 +23,9 @@ from starlette.types import ASGIApp
 from mcp_server.http import MCP, Settings, build_app
 from mcp_server.listening import Patience, protocol_with
 from mcp_server.logs import log_to_stderr
-from memstore.config import open_engine
+from mcp_server.remote import Remote
+from mcp_server.tools import offered
+from memstore.config import Engine, open_engine
 from memstore.errors import InvalidInput, StoreUnavailable, read_only_copy
 from memstore.issuers import is_loopback
 from memstore.tokens import may_be_attested
@@ -68,11 +70,16 @@ def serve(store: str | Path | None, place: Place, settings: Settings, *, say: Ca
         port = listener.getsockname()[1]
         host = f"[{place.host}]" if ":" in place.host else place.host
         line = json.dumps({"url": f"{place.scheme}://{host}:{port}{MCP}", "store_id": engine.house.key.store})
-        config = _config(build_app(engine, settings), place)
+        config = _config(build_app(engine, settings, remote=_remote(engine, settings).answer), place)
         _Server(config, say=lambda: say(line)).run(sockets=[listener])
     finally:
         engine.close()
     return 0
+
+
+def _remote(engine: Engine, settings: Settings) -> Remote:
+    verbs = frozenset(offer.verb for offer in offered(settings.tools, read_only=settings.read_only))
+    return Remote(engine, verbs=verbs, lockdown=settings.lockdown, require_grant=settings.require_grant)
 
 
 def _refuse_exposed(place: Place, settings: Settings) -> None:

@@ -39,9 +39,8 @@ from mcp_types import (
 from mcp_server.errors import Told
 from mcp_server.logs import log_to_stderr
 from mcp_server.server import build_server
-from mcp_server.tools import on_thread
+from mcp_server.tools import Serving, on_thread
 from memstore.errors import InternalError, InvalidInput
-from memstore.service import MemStore
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ Requests = MemoryObjectReceiveStream[SessionMessage | Exception]
 Answers = MemoryObjectSendStream[SessionMessage]
 
 
-def run(store: MemStore, *, tools: str = "all", read_only: bool = False) -> None:
+def run(store: Serving, *, tools: str = "all", read_only: bool = False) -> None:
     """Serve the store on this process's stdin and stdout until the client is gone."""
     incoming, outgoing = take_streams()
     log_to_stderr()

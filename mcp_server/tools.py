@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from anyio import CapacityLimiter, current_time, sleep, to_thread
 from fastmcp.tools.base import Tool, ToolResult
@@ -164,8 +164,19 @@ async def on_thread(call: Callable[..., T], /, *values: Any, **arguments: Any) -
         return await to_thread.run_sync(partial(call, *values, **arguments), limiter=lane.get())
 
 
+class Serving(Protocol):
+    """What the server asks of a store beside its verbs: one in this process, or one behind another server."""
+
+    @property
+    def get(self) -> Callable[..., Answer]: ...
+    def brief(self, session: str) -> Answer: ...
+    def handoff_item(self, handoff: str) -> Answer: ...
+    def agents(self) -> list[dict[str, Any]]: ...
+    def renew(self) -> None: ...
+
+
 # Whose store a call is for: told anew for each, since over HTTP every request has a caller of its own.
-StoreOf = Callable[[], MemStore]
+StoreOf = Callable[[], Serving]
 
 
 class VerbTool(Tool):
@@ -213,18 +224,30 @@ class WaitingTool(VerbTool):
     """
 
     async def run(self, arguments: dict[str, Any]) -> ToolResult:
-        with telling():
-            wait = HandoffInboxRequest.parse(arguments).wait_seconds
         store = await on_thread(self.store_of)
-        until = current_time() + wait
-        while True:
-            seen, looked = _seen(store), current_time()
-            answer = await on_thread(self.answered, {**arguments, "wait_seconds": 0})
-            if answer["items"] or current_time() >= until:
-                with telling():
-                    return tool_result(answer)
-            while _seen(store) == seen and current_time() < min(until, looked + LOOK_ANYWAY):
-                await sleep(LOOK_EVERY)
+        if isinstance(store, MemStore):
+            answer = await inbox_awaited(store, arguments)
+        else:
+            # It waits there, and here on a thread that is no other call's.
+            with telling():
+                own = CapacityLimiter(1)
+                answer = await to_thread.run_sync(self.answered, arguments, limiter=own, abandon_on_cancel=True)
+        with telling():
+            return tool_result(answer)
+
+
+async def inbox_awaited(store: MemStore, arguments: dict[str, Any]) -> Answer:
+    """The answer of `handoff_inbox`, waited for as `WaitingTool` does."""
+    with telling():
+        wait = HandoffInboxRequest.parse(arguments).wait_seconds
+    until = current_time() + wait
+    while True:
+        seen, looked = _seen(store), current_time()
+        answer = await on_thread(store.handoff_inbox, **{**arguments, "wait_seconds": 0})
+        if answer["items"] or current_time() >= until:
+            return answer
+        while _seen(store) == seen and current_time() < min(until, looked + LOOK_ANYWAY):
+            await sleep(LOOK_EVERY)
 
 
 def _seen(store: MemStore) -> int:

@@ -6,13 +6,14 @@ files are written in the transaction that registers them, so that no principal i
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from memstore.core.epochs import launch_at
-from memstore.core.keys import verify_signature, vet_public_key
+from memstore.core.keys import decode_key, thumbprint, verify_signature, vet_public_key
 from memstore.core.policy import Principal
 from memstore.core.statements import (
     OPERATOR_NAME,
@@ -26,7 +27,7 @@ from memstore.core.statements import (
     ToolRegistered,
     possession_message,
 )
-from memstore.errors import Conflict, Denied, InvalidInput, NotFound, read_only_copy
+from memstore.errors import Conflict, Denied, IntegrityError, InvalidInput, NotFound, read_only_copy
 from memstore.ports import Store, Unit
 from memstore.quotas import DAY, EVERY_AGENT
 from memstore.signing import AskPassphrase, Keyring, Signer, StoreKey, encode
@@ -71,14 +72,25 @@ def register_operator(unit: Unit, key: StoreKey, signer: Signer) -> None:
     append(unit, key, Author(signer, OPERATOR_LAUNCH), PrincipalRegistered, fields)
 
 
-def _registration(key: StoreKey, signer: Signer, *, role: Role, scopes: list[str], **more: Any) -> dict[str, Any]:
+def _registration(key: StoreKey, signer: Signer, **about: Any) -> dict[str, Any]:
+    """The fields of a registration with a key that is here."""
+    return _registration_of(key, signer.name, signer.public, signer.prove_possession(key.store), **about)
+
+
+def _registration_of(
+    key: StoreKey, name: str, public: bytes, proof: bytes, *, role: Role, scopes: list[str], **more: Any
+) -> dict[str, Any]:
     """The fields of a registration, the key vetted and the proof of possession verified (T9)."""
-    public = vet_public_key(signer.public)
-    proof = signer.prove_possession(key.store)
-    message = possession_message(store=key.store, name=signer.name, public_key=encode(public))
-    verify_signature(public, proof, message)
-    fields = {"name": signer.name, "role": role, "scopes": scopes, "public_key": encode(public), "proof": encode(proof)}
-    return {**fields, **more}
+    vet_public_key(public)
+    try:
+        verify_signature(public, proof, possession_message(store=key.store, name=name, public_key=encode(public)))
+    except IntegrityError:
+        raise InvalidInput(
+            "The proof is not of this key, name and store",
+            code="bad_proof",
+            next_call="Make it beside the agent: memstore key new NAME --store-id ID.",
+        ) from None
+    return {"name": name, "role": role, "scopes": scopes, "public_key": encode(public), "proof": encode(proof), **more}
 
 
 def add_agent(
@@ -93,18 +105,26 @@ def add_agent(
     version: str = "",
     capabilities: tuple[str, ...] = (),
     accepts: tuple[str, ...] = (),
+    public_key: str = "",
+    proof: str = "",
     new_passphrase: Callable[[], str | None] = lambda: None,
 ) -> dict[str, Any]:
-    """Register a principal with a fresh key; a person's key is encrypted with what `new_passphrase` gives."""
+    """Register a principal with a fresh key; a person's key is encrypted with what `new_passphrase` gives.
+
+    With `public_key` and `proof` (base64url, as `keyfiles.make_key` gives them) its key is elsewhere, and stays there.
+    """
     if role is Role.OPERATOR:
         raise InvalidInput("A store has one operator", next_call="Register a human instead.")
     operator = house.operator()
     with house.store.read() as unit:
         _check_new(unit, name, under)
-    signer = Signer.generate(name)
-    fields = _registration(
+    signer = None if public_key or proof else Signer.generate(name)
+    public = signer.public if signer else decode_key(public_key)
+    fields = _registration_of(
         house.key,
-        signer,
+        name,
+        public,
+        signer.prove_possession(house.key.store) if signer else _decoded_proof(proof),
         role=role,
         scopes=list(dict.fromkeys(scopes)) or [DEFAULT_SCOPE],
         under=under,
@@ -115,16 +135,25 @@ def add_agent(
         accepts=list(accepts),
     )
     PrincipalRegistered.check(house.key.store, fields)
-    passphrase = new_passphrase() if role is Role.HUMAN else None
+    passphrase = new_passphrase() if role is Role.HUMAN and signer else None
     with house.store.write() as unit:
         _check_new(unit, name, under)
         append(unit, house.key, operator, PrincipalRegistered, fields)
-        # Inside the transaction: a principal is registered only with its key on disk.
-        house.keyring.stage(signer, passphrase)
+        if signer:
+            # Inside the transaction: a principal is registered only with its key on disk.
+            house.keyring.stage(signer, passphrase)
         principal = _principal(unit, name)
-    house.keyring.settle(name, signer.keyid)
-    path = house.keyring.path(name)
-    return {**_as_dict(principal), "keyid": signer.keyid, "key_file": path.name}
+    if signer:
+        house.keyring.settle(name, signer.keyid)
+    key_file = house.keyring.path(name).name if signer else ""
+    return {**_as_dict(principal), "keyid": thumbprint(public), "key_file": key_file}
+
+
+def _decoded_proof(text: str) -> bytes:
+    try:
+        return urlsafe_b64decode(text + "==")
+    except ValueError:
+        raise InvalidInput("`proof` is not base64url", code="bad_proof") from None
 
 
 def _check_new(unit: Unit, name: str, under: str) -> None:

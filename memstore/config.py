@@ -27,7 +27,7 @@ from memstore.index.exact import ExactIndex
 from memstore.log import replay, verify_head
 from memstore.ports import Embedder, Store, Unit, VectorIndex
 from memstore.service import HANDOFF_LEASE_SECONDS, LaunchOf, MemStore
-from memstore.signing import STORE_KEY, CopyKey, Keyring, Signer, StoreKey
+from memstore.signing import STORE_KEY, CopyKey, Keyring, Signatory, Signer, StoreKey
 from memstore.stores.projection import is_unfolded
 from memstore.stores.sqlite import SqliteStore
 from memstore.surroundings import DRAIN_LOCK
@@ -274,7 +274,9 @@ class Engine:
         """Whether this is the copy of a log that lives elsewhere: nothing is written to it, nothing signed for it."""
         return isinstance(self.house.key, CopyKey)
 
-    def as_seen_by(self, signer: Signer, *, scope: str = "", launch_of: LaunchOf, lockdown: bool = False) -> MemStore:
+    def as_seen_by(
+        self, signer: Signatory, *, scope: str = "", launch_of: LaunchOf, lockdown: bool = False
+    ) -> MemStore:
         """The store as one principal uses it: light, and closed with the engine; the only one may close it too."""
         return MemStore(
             self.house.store,

@@ -66,7 +66,7 @@ def give_in(
         "principal": name,
         "scopes": list(scopes) or _scopes_of(taker, own),
         "ceiling": ceiling or _ceiling_of(unit, giver, taker, own),
-        "expires_at": unit.now + ttl_seconds * MICROS,
+        "expires_at": giver.signer.moment(unit.now) + ttl_seconds * MICROS,
         "depth": depth,
         "under": own.id if own else "",
     }

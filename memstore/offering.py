@@ -38,7 +38,7 @@ from memstore.write import append
 GRANT_SECONDS = 24 * 3600
 WORKERS = (Role.WORKER, Role.LEAD, Role.HUMAN)
 # Each part that may be phrased, and the kind of record that its texts become.
-_PHRASED = {
+PHRASED = {
     "questions": Kind.QUESTION,
     "rejected": Kind.REJECTED,
     "constraints": Kind.CONSTRAINT,
@@ -152,7 +152,7 @@ def _fields(
         "hop": hop,
         "intent": _one(unit, caller, request.intent, Kind.INTENT, "intent"),
         "checkpoint": _one(unit, caller, request.checkpoint, Kind.CHECKPOINT, "checkpoint"),
-        "none": [part for part in ("outputs", *_PHRASED) if getattr(request, part) == [NONE]],
+        "none": [part for part in ("outputs", *PHRASED) if getattr(request, part) == [NONE]],
     }
     fields |= _grant(unit, key, caller, request, receiver)
     return {**fields, **_phrased(unit, key, caller, request)}
@@ -160,7 +160,7 @@ def _fields(
 
 def _refuse_incomplete(kind: HandoffType, request: HandoffOfferRequest) -> None:
     told = [request.directive, request.rationale, request.gate]
-    told += [item for part in ("outputs", *_PHRASED) for item in getattr(request, part)]
+    told += [item for part in ("outputs", *PHRASED) for item in getattr(request, part)]
     if any(item and not item.strip() for item in told):
         raise InvalidInput(
             "A part of it says nothing", code="blank", next_call='Say it, leave it out, or pass ["none"] for a list.'
@@ -336,7 +336,7 @@ def _grant(
 def _phrased(unit: Unit, key: StoreKey, caller: Caller, request: HandoffOfferRequest) -> dict[str, Any]:
     """Ids for all that was phrased or named (T11), and which of them were phrased here."""
     found: dict[str, Any] = {}
-    for part, kind in _PHRASED.items():
+    for part, kind in PHRASED.items():
         said = [item for item in getattr(request, part) if item != NONE]
         records = (_as_record(unit, key, caller, item, kind, part, session=request.session) for item in said)
         found[part] = list(dict.fromkeys(records))
@@ -353,13 +353,13 @@ def _phrased(unit: Unit, key: StoreKey, caller: Caller, request: HandoffOfferReq
         )
     if request.gate:
         found["gate"] = _as_record(unit, key, caller, request.gate, Kind.QUESTION, "gate", session=request.session)
-    named = [request.rationale, request.gate, *(item for part in _PHRASED for item in getattr(request, part))]
-    by_id = {known_records(unit, caller, [item], "outputs")[0] for item in named if _is_id(item)}
+    named = [request.rationale, request.gate, *(item for part in PHRASED for item in getattr(request, part))]
+    by_id = {known_records(unit, caller, [item], "outputs")[0] for item in named if is_id(item)}
     told = [one for value in found.values() for one in ([value] if isinstance(value, str) else value)]
     return {**found, "phrased": [one for one in dict.fromkeys(told) if one not in by_id]}
 
 
-def _is_id(item: str) -> bool:
+def is_id(item: str) -> bool:
     return item.startswith("key:") or bool(ids_among([item]))
 
 
@@ -367,7 +367,7 @@ def _as_record(
     unit: Unit, key: StoreKey, caller: Caller, item: str, kind: Kind, part: str, *, session: str = ""
 ) -> str:
     """The id that an item is, or that of the record that its text becomes."""
-    if _is_id(item):
+    if is_id(item):
         record = known_records(unit, caller, [item], part)[0]
         state = unit.view.record(record)
         if state is None or not fits(part, state.kind):
@@ -386,8 +386,13 @@ def said_as(
     unit: Unit, key: StoreKey, caller: Caller, text: str, kind: Kind, part: str, *, session: str = "", **more: Any
 ) -> str:
     """Write what somebody phrased in a handoff as a record of its author; its id (T11)."""
+    answer = write_in(unit, key, caller, phrased_as(text, kind, part, session=session, **more))
+    return str(answer["id"])
+
+
+def phrased_as(text: str, kind: Kind, part: str, *, session: str = "", **more: Any) -> WriteRequest:
+    """The record that a text in a handoff becomes, as the call that would write it."""
     title = snippet(text.strip().split("\n")[0])[:200] or part
     whole = title == text and kind in _IN_A_LINE
     told = {"kind": str(kind), "title": title, "body": "" if whole else text, "tags": [f"handoff-{part.rstrip('s')}"]}
-    answer = write_in(unit, key, caller, WriteRequest.parse({**told, "session": session, **more}))
-    return str(answer["id"])
+    return WriteRequest.parse({**told, "session": session, **more})

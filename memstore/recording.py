@@ -64,19 +64,7 @@ def write_in(unit: Unit, key: StoreKey, caller: Caller, request: WriteRequest, *
 def _draft(unit: Unit, caller: Caller, request: WriteRequest, task: str) -> Draft:
     kind = Kind(request.kind)
     verification = Verification(request.verification)
-    content = _content(
-        title=request.title,
-        body=request.body,
-        data=request.data,
-        rationale=request.rationale,
-        caveats=request.caveats,
-        alternatives=request.alternatives,
-        conditions=request.conditions,
-        evidence=request.evidence,
-        confidence=request.confidence,
-        tags=request.tags,
-        key=request.key,
-    )
+    content = content_of(request)
     check_kind(kind, content, verification=verification, role=caller.principal.role)
     session = current_session(unit, caller, request.session)
     if kind is Kind.HYPOTHESIS and session is None:
@@ -101,8 +89,26 @@ def _draft(unit: Unit, caller: Caller, request: WriteRequest, task: str) -> Draf
     return Draft(content, fields)
 
 
-def _content(**parts: Any) -> Content:
-    content = Content(**parts)
+def content_of(request: WriteRequest | ObserveRequest) -> Content:
+    """The content of the record that a call asks for: its words, as they were given."""
+    if isinstance(request, ObserveRequest):
+        content = Content(
+            title=request.title, body=request.content, args=request.args, key=request.key, source=request.source
+        )
+    else:
+        content = Content(
+            title=request.title,
+            body=request.body,
+            data=request.data,
+            rationale=request.rationale,
+            caveats=request.caveats,
+            alternatives=request.alternatives,
+            conditions=request.conditions,
+            evidence=request.evidence,
+            confidence=request.confidence,
+            tags=request.tags,
+            key=request.key,
+        )
     objects = [value for value in (content.data, content.args) if value]
     # Refuses what canonical JSON cannot say, before anything is signed; all else was parsed as text.
     if objects and len(Content(data=content.data, args=content.args).to_bytes()) > MAX_DATA_BYTES:
@@ -282,9 +288,7 @@ def _observation(unit: Unit, caller: Caller, request: ObserveRequest, tool: Tool
     elif ":" not in request.source:
         raise InvalidInput("`source` is neither tool:NAME nor a URI", next_call='Pass "tool:NAME", or the URI fetched.')
     session = current_session(unit, caller, request.session)
-    content = _content(
-        title=request.title, body=request.content, args=request.args, key=request.key, source=request.source
-    )
+    content = content_of(request)
     fields: dict[str, Any] = {
         "kind": kind,
         "scope": caller.scope,
@@ -293,16 +297,17 @@ def _observation(unit: Unit, caller: Caller, request: ObserveRequest, tool: Tool
         "origin": origin,
         "tool": tool.pattern if tool else "",
         "ttl_seconds": ttl if kind is Kind.TOOL_RESULT else 0,
-        "fetched_at": _fetched_at(unit, request.fetched_at),
+        "fetched_at": _fetched_at(unit, caller, request.fetched_at),
     }
     return Draft(content, fields)
 
 
-def _fetched_at(unit: Unit, text: str) -> int:
+def _fetched_at(unit: Unit, caller: Caller, text: str) -> int:
     match parse_moment(text, "fetched_at"):
         case None:
             # With a clock that stepped back, counting from the log's time would keep a result alive too long.
-            return unit.wall if unit.wall < unit.now else 0
+            moment = caller.author.signer.moment(unit.wall)
+            return min(moment, unit.now) if unit.wall < unit.now else 0
         case Instant(micros) if 0 < micros <= unit.now:
             return micros
         case Instant(micros) if micros <= 0:

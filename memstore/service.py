@@ -66,7 +66,7 @@ from memstore.requests import (
     WriteRequest,
 )
 from memstore.serving import Caller
-from memstore.signing import Signer, StoreKey
+from memstore.signing import Signatory, StoreKey
 from memstore.write import Author, restored_since
 
 R = TypeVar("R", bound=Request)
@@ -128,7 +128,7 @@ class MemStore:
         self,
         store: Store,
         key: StoreKey,
-        signer: Signer,
+        signer: Signatory,
         *,
         embedding: Embedding,
         index: VectorIndex,
@@ -177,6 +177,11 @@ class MemStore:
     @property
     def name(self) -> str:
         return self._signer.name
+
+    @property
+    def launch(self) -> str:
+        """The context that this caller acts in, if it may act now."""
+        return self._caller().launch
 
     def _caller(self, scope: str = "") -> Caller:
         with self._store.read() as unit:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
@@ -29,12 +29,54 @@ from memstore.core.keys import thumbprint
 from memstore.core.labels import SignatureState
 from memstore.core.merkle import Frontier
 from memstore.core.notes import Checkpoint, checkpoint_text, format_note
-from memstore.core.statements import Verification, possession_message, short_id
+from memstore.core.records import SALT_BYTES
+from memstore.core.statements import (
+    Statement,
+    Verification,
+    possession_message,
+    pre_authentication_encoding,
+    short_id,
+)
 from memstore.errors import Denied, IntegrityError, InvalidInput, NotFound, read_only_copy
 
 STORE_KEY = "@store"
 MIN_PASSPHRASE = 8
 AskPassphrase = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Unsigned:
+    """A statement that is to be signed: as a value, its payload type and bytes, and the content that it commits to."""
+
+    statement: Statement
+    kind: str
+    payload: bytes
+    content: bytes
+
+    @property
+    def message(self) -> bytes:
+        """What a signature covers."""
+        return pre_authentication_encoding(self.kind, self.payload)
+
+
+class Signatory(Protocol):
+    """Whose signature an act gets: of a key in this process (`Signer`), or of one elsewhere that has to be asked."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def keyid(self) -> str: ...
+    @property
+    def state(self) -> SignatureState: ...
+    def moment(self, now: int) -> int:
+        """When the author says that it acts; `now` is the store's time. Both in microseconds."""
+
+    def salt(self, content: bytes) -> bytes:
+        """What a content is committed to with."""
+
+    def sign_statement(self, unsigned: Unsigned) -> bytes: ...
+    def settle(self) -> None:
+        """Called before a commit; raises where something in it has no signature yet."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +110,18 @@ class Signer:
 
     def sign(self, message: bytes) -> bytes:
         return self.private.sign(message)
+
+    def moment(self, now: int) -> int:
+        return now
+
+    def salt(self, content: bytes) -> bytes:
+        return secrets.token_bytes(SALT_BYTES)
+
+    def sign_statement(self, unsigned: Unsigned) -> bytes:
+        return self.sign(unsigned.message)
+
+    def settle(self) -> None:
+        """All that it was given is signed."""
 
     def prove_possession(self, store: str) -> bytes:
         """The signature by which a new key shows that its owner holds it."""
@@ -200,24 +254,7 @@ class Keyring:
 
     def save(self, signer: Signer, passphrase: str | None, *, replace: bool = False) -> Path:
         """Write a key file, mode 0600 from its first byte on; an existing one is replaced only when asked."""
-        if passphrase is not None and len(passphrase) < MIN_PASSPHRASE:
-            raise InvalidInput(f"A passphrase has at least {MIN_PASSPHRASE} characters", code="weak_passphrase")
-        protection: serialization.KeySerializationEncryption = serialization.NoEncryption()
-        if passphrase is not None:
-            protection = serialization.BestAvailableEncryption(passphrase.encode())
-        pem = signer.private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        target = self.path(signer.name)
-        if target.exists() and not replace:
-            raise InvalidInput("A key file of that name is there already", code="key_exists")
-        fresh = target.with_suffix(f".{secrets.token_hex(4)}.new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(target)
-        return target
+        return save_key(self.path(signer.name), signer, passphrase, replace=replace)
 
     def stage(self, signer: Signer, passphrase: str | None) -> None:
         """Write a key that the log is about to name, beside the one that it names now."""
@@ -234,40 +271,67 @@ class Keyring:
 
     def load(self, name: str, ask: AskPassphrase | None = None) -> Signer:
         """The signer of `name`; asks for a passphrase where the key has one."""
-        try:
-            pem = self._read(name)
-        except OSError as error:
-            raise Denied(
-                "The key file cannot be read", code="no_key", next_call="Run as the user that the store belongs to."
-            ) from error
-        passphrase = None
-        if b"ENCRYPTED" in pem.split(b"\n", 1)[0]:
-            passphrase = self._asked(name, ask)
-        try:
-            private = serialization.load_pem_private_key(pem, passphrase)
-        except (ValueError, TypeError) as error:
-            raise Denied("The key cannot be unlocked", code="key_locked", next_call="Check the passphrase.") from error
-        if not isinstance(private, Ed25519PrivateKey):
-            raise Denied("The key file holds no Ed25519 key", code="bad_key")
-        return Signer(name, private)
+        return load_key(self.path(name), name, ask)
 
-    def _read(self, name: str) -> bytes:
-        path = self.path(name)
-        if not path.is_file():
-            raise NotFound(
-                "There is no key for this principal here", code="no_key", next_call="Run `memstore agent add` first."
-            )
-        if path.stat().st_mode & 0o077:
-            raise Denied(
-                "The key file can be read by others", code="key_exposed", next_call=f"Run chmod 600 on {path.name}."
-            )
-        return path.read_bytes()
 
-    def _asked(self, name: str, ask: AskPassphrase | None) -> bytes:
-        if ask is None:
-            raise Denied(
-                "This key has a passphrase, and there is no terminal to ask for it",
-                code="key_locked",
-                next_call="Run the command in a terminal.",
-            )
-        return ask(f"Passphrase for {name}: ").encode()
+def save_key(target: Path, signer: Signer, passphrase: str | None, *, replace: bool = False) -> Path:
+    """Write a key file as `Keyring.save` does, under a name of its own."""
+    if passphrase is not None and len(passphrase) < MIN_PASSPHRASE:
+        raise InvalidInput(f"A passphrase has at least {MIN_PASSPHRASE} characters", code="weak_passphrase")
+    protection: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if passphrase is not None:
+        protection = serialization.BestAvailableEncryption(passphrase.encode())
+    pem = signer.private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if target.exists() and not replace:
+        raise InvalidInput("A key file of that name is there already", code="key_exists")
+    fresh = target.with_suffix(f".{secrets.token_hex(4)}.new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(pem)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(target)
+    return target
+
+
+def load_key(path: Path, name: str, ask: AskPassphrase | None = None) -> Signer:
+    """The signer of `name` from its key file; asks for a passphrase where the key has one."""
+    try:
+        pem = _read(path)
+    except OSError as error:
+        raise Denied(
+            "The key file cannot be read", code="no_key", next_call="Run as the user that the store belongs to."
+        ) from error
+    passphrase = None
+    if b"ENCRYPTED" in pem.split(b"\n", 1)[0]:
+        passphrase = _asked(name, ask)
+    try:
+        private = serialization.load_pem_private_key(pem, passphrase)
+    except (ValueError, TypeError) as error:
+        raise Denied("The key cannot be unlocked", code="key_locked", next_call="Check the passphrase.") from error
+    if not isinstance(private, Ed25519PrivateKey):
+        raise Denied("The key file holds no Ed25519 key", code="bad_key")
+    return Signer(name, private)
+
+
+def _read(path: Path) -> bytes:
+    if not path.is_file():
+        raise NotFound(
+            "There is no key for this principal here", code="no_key", next_call="Run `memstore agent add` first."
+        )
+    if path.stat().st_mode & 0o077:
+        raise Denied(
+            "The key file can be read by others", code="key_exposed", next_call=f"Run chmod 600 on {path.name}."
+        )
+    return path.read_bytes()
+
+
+def _asked(name: str, ask: AskPassphrase | None) -> bytes:
+    if ask is None:
+        raise Denied(
+            "This key has a passphrase, and there is no terminal to ask for it",
+            code="key_locked",
+            next_call="Run the command in a terminal.",
+        )
+    return ask(f"Passphrase for {name}: ").encode()

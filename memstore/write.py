@@ -6,7 +6,6 @@ and either everything of an act is stored or nothing is. The time of an entry is
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ from memstore.core.epochs import may_act_now
 from memstore.core.fold import fold, judge_entry
 from memstore.core.handoffs import permitted_handoff
 from memstore.core.policy import Allowed, Denied, Principal, may_author, may_be_signed
-from memstore.core.records import SALT_BYTES, Content, content_digest
+from memstore.core.records import Content, content_digest
 from memstore.core.reviews import permitted
 from memstore.core.statements import (
     OPERATOR_NAME,
@@ -26,14 +25,13 @@ from memstore.core.statements import (
     id_of,
     payload_of,
     payload_type,
-    pre_authentication_encoding,
 )
 from memstore.errors import Conflict
 from memstore.errors import Denied as DeniedError
 from memstore.ports import StoredContent, Unit
 from memstore.quotas import refuse_beyond_quota
 from memstore.relabel import carry_out
-from memstore.signing import Signer, StoreKey
+from memstore.signing import Signatory, StoreKey, Unsigned
 
 # The checkpoint of a head that moves on within a transaction; on disk it is a log that was tampered with.
 UNSIGNED = ""
@@ -41,9 +39,9 @@ UNSIGNED = ""
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who acts: the key that signs, and the launch (context) that the act belongs to."""
+    """Who acts: whose signature it gets, and the launch (context) that the act belongs to."""
 
-    signer: Signer
+    signer: Signatory
     launch: str
 
     @property
@@ -77,19 +75,21 @@ def append(
     head = unit.log.head()
     if head.checkpoint != UNSIGNED or not unit.is_sealed_at_commit:
         key.refuse_moved(head.frontier, head.checkpoint)
-    raw, salt = (content.to_bytes(), secrets.token_bytes(SALT_BYTES)) if content else (b"", b"")
+    raw = content.to_bytes() if content else b""
+    salt = author.signer.salt(raw) if content else b""
     if content:
         fields = {**fields, "content": content_digest(salt, raw)}
     n, prev = unit.registry.chain(author.name, author.launch)
+    moment = author.signer.moment(unit.now)
     statement = kind.build(
-        store=key.store, author=author.name, launch=author.launch, n=n + 1, prev=prev, asserted_at=unit.now, **fields
+        store=key.store, author=author.name, launch=author.launch, n=n + 1, prev=prev, asserted_at=moment, **fields
     )
     admit(unit, author, statement, head.size)
     _refuse_beyond_quota(unit, author, statement, len(raw))
     # 2. Signed over the DSSE pre-authentication encoding; the id is a hash of just that.
     type_name, payload = payload_type(kind), payload_of(statement)
     digest = digest_of(type_name, payload)
-    signature = author.signer.sign(pre_authentication_encoding(type_name, payload))
+    signature = author.signer.sign_statement(Unsigned(statement, type_name, payload, raw))
     # 3. The store's judgement as of now, and its entry.
     context = unit.view.context(author.launch)
     entry = Entry(
@@ -108,7 +108,7 @@ def append(
     changes = fold(entry, statement, unit.view)
     unit.log.append_entry(logged)
     unit.log.move_head(frontier, UNSIGNED, unit.now)
-    unit.seal_at_commit(lambda: _sealed(unit, key))
+    unit.seal_at_commit(lambda: _sealed(unit, key, author.signer))
     if content and isinstance(statement, Recorded):
         twins = key.fingerprint(author=author.name, fields=fields, content=raw)
         unit.contents.put(entry.seq, StoredContent(salt, raw, twins))
@@ -116,10 +116,11 @@ def append(
     return Written(id_of(statement, digest), entry, statement, tuple(affected))
 
 
-def _sealed(unit: Unit, key: StoreKey) -> None:
+def _sealed(unit: Unit, key: StoreKey, signer: Signatory) -> None:
     """Sign the log as the transaction leaves it: nobody sees a state in between, so none is signed."""
     head = unit.log.head()
     if head.checkpoint == UNSIGNED:
+        signer.settle()
         unit.log.move_head(head.frontier, key.checkpoint(head.frontier), unit.now)
         unit.when_committed(lambda: key.watch(head.frontier))
 

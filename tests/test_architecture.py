@@ -53,7 +53,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "memstore.requests",
         "memstore.token_ports",
     ),
-    "signing": ("memstore.envelopes", "memstore.signing"),
+    "signing": ("memstore.envelopes", "memstore.keyfiles", "memstore.remote_signing", "memstore.signing"),
     # `render` stands here, below `query`: what fits the token budget decides what is disclosed (ADR 0006).
     "verbs": (
         "memstore.admin",

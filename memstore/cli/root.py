@@ -35,6 +35,7 @@ _SET_UP, _AGENTS, _BACK, _CARE = "Set up", "As an agent", "Look back", "Look aft
 COMMANDS = {
     "init": Entry("setting_up", _SET_UP, "Make a store: database, keys, operator."),
     "agent": Entry("setting_up", _SET_UP, "Register principals, change and withdraw their keys."),
+    "key": Entry("keys", _SET_UP, "Make the key of an agent that is elsewhere."),
     "tool": Entry("setting_up", _SET_UP, "Register tools whose results agents observe."),
     "serve": Entry("serving", _SET_UP, "Serve a team over HTTP, as an MCP server."),
     "token": Entry("serving", _SET_UP, "Tokens that agents show to the HTTP server."),

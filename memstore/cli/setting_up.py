@@ -62,12 +62,15 @@ def agent_command() -> None:
 @click.option("--version", metavar="V", default="", help="The version of agent and model.")
 @click.option("--capability", "capabilities", metavar="TAG", multiple=True, help="What it can do. May be repeated.")
 @click.option("--accepts", metavar="CONTRACT", multiple=True, help="A contract it takes. May be repeated.")
+@click.option("--public-key", metavar="K", default="", help="Its key is elsewhere: what memstore key new printed.")
+@click.option("--proof", metavar="P", default="", help="With --public-key: the proof that was printed with it.")
 @unprotected_option
 @store_option
 def add(name: str, role: str, unprotected_key: bool, **about: Any) -> None:
     """Register NAME with a fresh key, which is written to the store's folder keys/.
 
-    The key of a person is encrypted with a passphrase, asked for here.
+    The key of a person is encrypted with a passphrase, asked for here. An agent that is elsewhere makes its own key
+    (memstore key new), and only its public half is registered here.
     """
     from memstore import admin
     from memstore.core.statements import Role

@@ -332,6 +332,7 @@ def _session(entry: Entry, statement: SessionStarted) -> SessionState:
         expires_at=entry.logged_at,
         ended=False,
         closed=False,
+        seq=entry.seq,
     )
 
 

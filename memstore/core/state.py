@@ -88,6 +88,7 @@ class SessionState:
     expires_at: int
     ended: bool
     closed: bool
+    seq: int = -1
 
 
 @dataclass(frozen=True, slots=True)

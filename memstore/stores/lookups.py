@@ -115,6 +115,7 @@ def _session_from(row: sqlite3.Row, now: int) -> SessionState:
         expires_at=row["until"] or row["started_at"],
         ended=over,
         closed=row["ended_seq"] is not None,
+        seq=row["seq"],
     )
 
 

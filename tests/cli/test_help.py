@@ -49,7 +49,7 @@ def test_every_command_takes_the_store_save_those_that_need_none(path: tuple[str
 def test_the_commands_that_are_promised_are_there() -> None:
     told = (
         "init agent tool mcp config write observe search get open review retract session history import log rebuild"
-        " doctor stats erase demo handoff contract export verify-bundle backup restore quota retention token serve"
+        " doctor stats erase demo handoff contract export verify-bundle backup restore quota retention token serve key"
         " why blame impact"
     )
     assert sorted(COMMANDS) == sorted(told.split())

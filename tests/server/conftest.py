@@ -195,6 +195,7 @@ class Server:
     def __init__(self, command: list[str], *, mode: str) -> None:
         self.mode = mode
         self.number = 0
+        self.patience = PATIENCE
         self.stdout, self.stderr = b"", b""
         self._lines: queue.Queue[bytes] = queue.Queue()
         self.process: Any = subprocess.Popen(
@@ -223,7 +224,7 @@ class Server:
 
     def receive(self) -> Any:
         """The answer to the newest request."""
-        while line := self._lines.get(timeout=PATIENCE):
+        while line := self._lines.get(timeout=self.patience):
             message = json.loads(line)
             if message.get("id") == self.number:
                 return message
@@ -291,6 +292,12 @@ def launch(live):
         if server.process.poll() is None:
             server.process.kill()
             server.ended()
+
+
+@pytest.fixture
+def server_of():
+    """`server_of(command, mode=...)`: any stdio server as a process."""
+    return Server
 
 
 @pytest.fixture
