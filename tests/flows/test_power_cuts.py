@@ -1,7 +1,7 @@
 """Power cuts: whatever of the last writes reached the disk, the store opens, verifies, and has what was acknowledged.
 
-What is simulated: SQLite under a write-ahead log with synchronous=FULL waits for three things in turn: for the log's
-frames at a commit, for the database's pages at a checkpoint, and only then it writes over the log from its beginning.
+What is simulated: SQLite under a write-ahead log with synchronous=FULL waits for the log's frames at a commit, for the
+database's pages at a checkpoint, and only then does it write over the log from its beginning.
 The files are copied after each acknowledged commit, while nothing is under way; what a cut leaves between one copy and
 the next is the files as they were, with any of the sectors of 512 bytes that differ new or old, in the order which those
 waits allow: first of the log alone, then of the database alone. "None of them" is to lose all since the last wait. The

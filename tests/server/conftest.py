@@ -24,7 +24,7 @@ from memstore.service import MemStore
 
 ROOT = Path(__file__).resolve().parents[2]
 ERAS = {"legacy": "2025-11-25", "auto": "2026-07-28"}
-PATIENCE = 60
+PATIENCE = 120  # seconds: forty servers may be starting at once
 START = 1_760_000_000_000_000
 
 # Four words that no answer may repeat; long enough that any 16 characters of it are telling.

@@ -1,4 +1,4 @@
-"""Many servers on one store: nothing lost, nothing doubled, under load, when they are killed, and when one stands still.
+"""Many servers on one store: nothing lost or doubled, under load, when they are killed, and when one stands still.
 
 Each server is a process of its own on real pipes, as clients start them (DESIGN 4.1).
 """
@@ -131,40 +131,47 @@ def sound(live: Any) -> None:
 @pytest.mark.slow
 def test_servers_killed_at_a_hundred_random_moments_lose_nothing_that_was_acknowledged(live, launch):
     chance = random.Random(7)
-    told: list[str] = []
-    running = [launch(AGENTS[number % 3]) for number in range(4)]
+    told: list[list[str]] = [[] for _ in range(4)]
+    wrote = threading.Condition()
+    running = [launch(AGENTS[number % 3]) for number in range(len(told))]
     dead = []
 
     def load(number: int) -> None:
         """Write until the server is gone; what it acknowledged is kept, what was on its way is not."""
-        for n in range(100_000):
+        while True:
             try:
-                kept = running[number].ok("memory_write", kind="question", title=f"{number} {n} {os.urandom(6).hex()}")
+                kept = running[number].ok("memory_write", kind="question", title=os.urandom(8).hex())
             except (EOFError, BrokenPipeError, ValueError):
                 return
-            told.append(kept["id"])
+            with wrote:
+                told[number].append(kept["id"])
+                wrote.notify_all()
 
     for _ in range(KILLS // len(running)):
         loads = [threading.Thread(target=load, args=(number,)) for number in range(len(running))]
         for thread in loads:
             thread.start()
         for number in chance.sample(range(len(running)), len(running)):
-            time.sleep(chance.uniform(0.0, 0.15))  # the random moment is what is tested
+            enough = len(told[number]) + chance.randrange(8)
+            with wrote:
+                assert wrote.wait_for(lambda: len(told[number]) >= enough, 60)  # noqa: B023
+            time.sleep(chance.uniform(0.0, 0.02))  # the random moment is what is tested
             os.kill(running[number].process.pid, signal.SIGKILL)
         for thread in loads:
             thread.join(60)
             assert not thread.is_alive()
         dead += running
         running = [launch(AGENTS[number % 3]) for number in range(len(running))]
-    assert len(told) > KILLS
+    acknowledged = [record for one in told for record in one]
+    assert len(acknowledged) > KILLS
     assert len(dead) == KILLS
     for server in dead:
         assert server.ended() == -signal.SIGKILL
     reader = running[0]
     lost = [
         record
-        for at in range(0, len(told), 20)
-        for record in reader.ok("memory_get", ids=told[at : at + 20], detail="ids")["missing"]
+        for at in range(0, len(acknowledged), 20)
+        for record in reader.ok("memory_get", ids=acknowledged[at : at + 20], detail="ids")["missing"]
     ]
     assert lost == []
     assert reader.ok("memory_write", kind="question", title="afterwards")["status"] == "stored"
@@ -235,21 +242,22 @@ def test_while_the_process_that_drains_stands_still_the_others_go_on_and_one_tak
     until(lambda: waits(live) == 0, seconds=60, what="the queue was not taken over")
     if then == signal.SIGKILL:
         assert first.ended() == -signal.SIGKILL
-    assert second.ok("memory_search", query="First 29", limit=5)["attributed"]["count"] == 40
+    assert second.ok("memory_search", limit=1)["attributed"]["count"] == 40
     sound(live)
 
 
 @pytest.mark.slow
 def test_forty_servers_that_start_together_all_serve(live, launch):
+    def wrote(server: Any) -> str:
+        kept: str = server.ok("memory_write", kind="question", title=os.urandom(8).hex())["id"]
+        return kept
+
     with ThreadPoolExecutor(TOGETHER) as pool:
         servers = list(pool.map(lambda number: launch(AGENTS[number % 3], mode="auto"), range(TOGETHER)))
-        told = list(
-            pool.map(lambda one: one.ok("memory_write", kind="question", title=os.urandom(8).hex())["id"], servers)
-        )
+        told = list(pool.map(wrote, servers))
     assert len(set(told)) == TOGETHER
-    assert (
-        servers[0].ok("memory_search", min_trust="attributed", limit=1)["attributed"]["count"] >= TOGETHER * 2 // 3 - 1
-    )
+    for at in (0, 20):
+        assert servers[0].ok("memory_get", ids=told[at : at + 20], detail="ids")["missing"] == []
     for server in servers:
         server.process.stdin.close()
     assert {server.ended() for server in servers} == {0}
