@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-slow test-torch test-clients mutate lint fix bench clean
+.PHONY: help demo test test-slow test-torch test-clients conformance mutate lint fix bench clean
 
 PYTHON ?=
 PIP_ARGS ?=
@@ -42,6 +42,9 @@ test-torch: $(venv)/.stamp-torch ## the vectors held against those of sentence-t
 
 test-clients: $(venv)/.stamp-base $(client_stamps) ## real MCP clients, each in an environment of its own
 	@$(bin)/python tests/clients/run.py
+
+conformance: $(venv)/.stamp-base $(clients)/node/.stamp ## the official MCP suite over the HTTP server
+	@$(bin)/python tests/conformance/run.py
 
 lint: $(venv)/.stamp-dev ## ruff and mypy
 	@$(bin)/ruff check --quiet .

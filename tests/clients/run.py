@@ -13,11 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from memstore import admin
+from memstore import admin, tokens
 from memstore.config import init_store, open_house
 from memstore.core.statements import Role
 
@@ -26,6 +28,8 @@ ROOT = HERE.parent.parent
 CLIENTS = ROOT / ".clients"
 NODE = CLIENTS / "node"
 PATIENCE = 120
+# What a server is started with; some clients pass nothing else on.
+ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "MEMSTORE_MODEL": "none"}
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,22 @@ def agent_of(subject: Subject) -> str:
     return Path(subject.script).stem.replace("_", "-")
 
 
+@contextmanager
+def served(folder: Path) -> Iterator[Callable[[Subject], dict[str, Any]]]:
+    """An HTTP server over the store; gives each client the address and a token of its own."""
+    command = [sys.executable, "-m", "memstore", "serve", "--port", "0", "--store", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **ENVIRONMENT}) as server:
+        try:
+            assert server.stdout is not None
+            url = json.loads(server.stdout.readline())["url"]
+            house = open_house(folder)
+            made = {subject: tokens.make(house, agent_of(subject), ttl="1h")["token"] for subject in SUBJECTS}
+            house.store.close()
+            yield lambda subject: {"command": ["none"], "url": url, "token": made[subject]}
+        finally:
+            server.terminate()
+
+
 def over_stdio(subject: Subject, folder: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "memstore", "mcp", "--agent", agent_of(subject), "--store", str(folder)]
     return {"command": command, "url": "", "token": ""}
@@ -76,9 +96,7 @@ def run(subject: Subject, transport: str, place: dict[str, Any]) -> bool:
     """Whether it did all that it should; says so on a line."""
     began = time.perf_counter()
     marker = f"{Path(subject.script).stem}{transport}".replace("_", "")
-    # What a server is started with; some clients pass nothing else on.
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "MEMSTORE_MODEL": "none"}
-    told = json.dumps({**place, "marker": marker, "env": environment})
+    told = json.dumps({**place, "marker": marker, "env": ENVIRONMENT})
     head = f"{subject.name:<24}{transport:<7}"
     try:
         done = subprocess.run(
@@ -105,6 +123,8 @@ def main() -> int:
         folder = Path(place) / "store"
         furnished(folder)
         passed = [run(subject, "stdio", over_stdio(subject, folder)) for subject in SUBJECTS]
+        with served(folder) as place_of:
+            passed += [run(subject, "http", place_of(subject)) for subject in SUBJECTS]
     print(f"{sum(passed)} passed, {len(passed) - sum(passed)} failed")
     return 0 if all(passed) else 1
 
