@@ -1,8 +1,8 @@
 """`make conformance`: the official suite over the HTTP server, in each scenario that needs no fixture of its own.
 
 `scenarios.json` says of every scenario of the suite what is expected, and why: the checks that fail or warn, of most
-none; or the "fixture" for want of which it is not run. A scenario that ends otherwise than it says, better or worse, is a
-failure of this run, and so is one that only one of the two lists has.
+none; or the "fixture" for want of which it is not run. A scenario that ends otherwise than it says, better or worse, is
+a failure of this run, and so is one that only one of the two lists has.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 What is simulated: SQLite under a write-ahead log with synchronous=FULL waits for the log's frames at a commit, for
 the database's pages at a checkpoint, and only then does it write over the log from its beginning. The files are copied
 after each acknowledged commit, while nothing is under way; what a cut leaves between one copy and the next is the files
-as they were, with any of the sectors of 512 bytes that differ new or old, in the order which those waits allow: first of
-the log alone, then of the database alone. "None of them" is to lose all since the last wait. The index of the log in
+as they were, with any of the sectors of 512 bytes that differ new or old, in the order which those waits allow: first
+of the log alone, then of the database alone. "None of them" is to lose all since the last wait. The index of the log in
 shared memory is gone, as after a cut it is.
 
 What is not: a disk that says it has written what it has not, a file system that loses names or lengths of files which
