@@ -26,6 +26,7 @@ from bench.over_http import http, serve_memory
 from bench.quality import quality
 from bench.retrieval import chroma, embedder, retrieval
 from bench.servers import BARE, Server, memstore_server
+from bench.starting import together
 from bench.writers import write_together
 from memstore import log
 from memstore.config import NO_MODEL, open_store
@@ -333,6 +334,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row | Skipped]]] = {
     "disk": disk,
     "disclosures": disclosures,
     "start": start,
+    "together": together,
     "rebuild": rebuild,
     "verify": verify,
     "flood": flood,

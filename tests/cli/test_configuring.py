@@ -229,7 +229,7 @@ def test_the_text_for_agents_names_tools_that_there_are():
 SECRET = "KRAKATOA-ZETA"
 
 
-def outlined(cli, *arguments):
+def outlined(cli: Any, *arguments: str) -> Any:
     return cli("session", "brief", "--agent", "worker", *arguments)
 
 

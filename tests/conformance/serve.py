@@ -14,7 +14,7 @@ from fastmcp.server.middleware.middleware import CallNext, Middleware, Middlewar
 from fastmcp.tools.base import Tool, ToolResult
 from mcp.shared.exceptions import MCPError
 
-import mcp_server.http
+from mcp_server import server as serving
 from memstore.cli.root import root
 
 NAME = "test_missing_capability"
@@ -46,7 +46,7 @@ class Diagnostic(Middleware):
         return await call_next(context)
 
 
-_build = mcp_server.http.build_server
+_build = serving.build_server
 
 
 def _with_the_tool(*told: Any, **named: Any) -> Any:
@@ -55,7 +55,8 @@ def _with_the_tool(*told: Any, **named: Any) -> Any:
     return server
 
 
-mcp_server.http.build_server = _with_the_tool
+# Before `mcp_server.http` is imported, which takes it by its name.
+serving.build_server = _with_the_tool
 
 if __name__ == "__main__":
     root(["serve", *sys.argv[1:]], prog_name="memstore")
