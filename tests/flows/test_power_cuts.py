@@ -52,7 +52,7 @@ def commits(fleet: Fleet) -> list[Copy]:
     copies = []
     for number in range(COMMITS):
         record = ada.write("finding", f"Number {number}", "x" * random.Random(number).randint(10, 4000))["id"]
-        copies.append(Copy(*((fleet.folder / name).read_bytes() for name in (DATABASE, WAL)), record))
+        copies.append(Copy((fleet.folder / DATABASE).read_bytes(), (fleet.folder / WAL).read_bytes(), record))
     return copies
 
 
