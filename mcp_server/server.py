@@ -17,9 +17,10 @@ from mcp_server.errors import Translator, telling, translated
 from mcp_server.instructions import instructions_for
 from mcp_server.prompts import RecipePrompt, prompts_for
 from mcp_server.results import JSON_TYPE, resource_result, tool_error
-from mcp_server.tools import Serving, StoreOf, VerbTool, WaitingTool, offered, on_thread
+from mcp_server.tools import StoreOf, VerbTool, WaitingTool, offered, on_thread
 from memstore.errors import NotFound
 from memstore.render import Answer
+from memstore.service import MemStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,10 @@ class Document:
     uri: str
     name: str
     description: str
-    read: Callable[[Serving, str], Answer]
+    read: Callable[[MemStore, str], Answer]
 
 
-def _record(store: Serving, record: str) -> Answer:
+def _record(store: MemStore, record: str) -> Answer:
     answer = store.get([record])
     if answer["missing"]:
         raise NotFound("There is no record of this id", code="unknown_id", next_call="memory_search finds records.")

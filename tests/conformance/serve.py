@@ -25,8 +25,8 @@ REFUSED = MCPError(
 )
 
 
-class Diagnostic(Middleware):
-    """Lists the tool and refuses each call of it as the protocol wants, before anything of ours is asked."""
+class Listed(Middleware):
+    """Lists the tool beside ours."""
 
     async def on_list_tools(
         self,
@@ -36,27 +36,21 @@ class Diagnostic(Middleware):
         needing = Tool(name=NAME, description="Needs sampling.", parameters={"type": "object", "properties": {}})
         return [*await call_next(context), needing]
 
-    async def on_call_tool(
-        self,
-        context: MiddlewareContext[mcp.CallToolRequestParams],
-        call_next: CallNext[mcp.CallToolRequestParams, ToolResult],
-    ) -> ToolResult:
-        if context.message.name == NAME:
+
+class Diagnostic(serving.Server):
+    """Our server, which refuses each call of that tool as the protocol wants."""
+
+    async def call_tool(self, name: str, *told: Any, **named: Any) -> ToolResult:
+        if name == NAME:
             raise REFUSED
-        return await call_next(context)
+        return await super().call_tool(name, *told, **named)
+
+    def __init__(self, *told: Any, **named: Any) -> None:
+        super().__init__(*told, **named)
+        self.middleware.insert(0, Listed())
 
 
-_build = serving.build_server
-
-
-def _with_the_tool(*told: Any, **named: Any) -> Any:
-    server = _build(*told, **named)
-    server.middleware.insert(0, Diagnostic())
-    return server
-
-
-# Before `mcp_server.http` is imported, which takes it by its name.
-serving.build_server = _with_the_tool
+serving.Server = Diagnostic  # type: ignore[misc]
 
 if __name__ == "__main__":
     root(["serve", *sys.argv[1:]], prog_name="memstore")
