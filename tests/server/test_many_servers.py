@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from memstore import log
-from memstore.config import DRAIN_LOCK
+from memstore.surroundings import DRAIN_LOCK
 
 ROOT = Path(__file__).resolve().parents[2]
 AGENTS = ("planner", "researcher", "builder")
