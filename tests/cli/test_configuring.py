@@ -3,11 +3,11 @@
 import json
 import os
 import re
+import resource
 import shlex
 import sqlite3
 import subprocess
 import sys
-import time
 import tomllib
 from contextlib import closing
 from pathlib import Path
@@ -315,13 +315,15 @@ def test_asked_for_by_a_person_it_says_what_is_wrong(cli, tmp_path):
 
 
 def test_a_hook_is_quick(shell):
-    """The best of three: how busy the machine is, is not what is measured."""
-    took = []
-    for _ in range(3):
-        began = time.perf_counter()
-        assert shell("session", "brief", "--agent", "worker", "--client", "codex").status == 0
-        took.append(time.perf_counter() - began)
-    assert min(took) < 1.0, took
+    """Processor time: how busy the machine is otherwise, is not what is measured."""
+
+    def spent() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    before = spent()
+    assert shell("session", "brief", "--agent", "worker", "--client", "codex").status == 0
+    assert spent() - before < 1.0
 
 
 def test_a_hook_imports_no_server_and_no_model():
