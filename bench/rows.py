@@ -27,6 +27,7 @@ from bench.quality import quality
 from bench.retrieval import chroma, embedder, retrieval
 from bench.servers import BARE, Server, memstore_server
 from bench.starting import together
+from bench.tracing import looking_back
 from bench.writers import write_together
 from memstore import log
 from memstore.config import NO_MODEL, open_store
@@ -341,6 +342,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row | Skipped]]] = {
     "import": importing,
     "handoffs": handoffs,
     "inbox": inbox,
+    "history": looking_back,
     "brief": brief,
     "http": http,
     "embedder": embedder,

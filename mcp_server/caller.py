@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memstore.config import Engine, granted, open_store
+from memstore.core.epochs import launch_at
 from memstore.core.policy import Principal
 from memstore.core.reviews import acts_by_grant
 from memstore.credentials import Authenticated
@@ -116,6 +117,7 @@ class Callers:
         with self._engine.house.store.read() as unit:
             for scope in principal.scopes:
                 launch = launch_of(principal.name, scope, unit.registry.epoch(principal.name, scope))
+                launch = launch_at(launch, unit.log.head().epoch)
                 found = unit.records.sessions(scope, launch=launch, most=1)
                 running += [one for one in found if not one.ended]
         return max(running, key=lambda one: one.started_at).scope if running else ""

@@ -100,13 +100,16 @@ Then say in a few lines what stands, what is open and what you do next, and begi
         frozenset({"memory_history"}),
         {"task*": "Name of the task", "symptom": "What is wrong, as far as known"},
         """Find out where the task {task} went wrong. Symptom: {symptom}
-1. memory_history(task={task}) from its beginning, page by page: who wrote what, when, and of which label.
-2. Look for the first record that is wrong: findings that are unverified or failed, results that had expired when they
-   were used (flag stale_inputs), decisions whose conditions fell (needs_revisit), caveats that were dropped.
-3. memory_search with as_of shows what could be known at that point.
-4. memory_get the records in question and follow their derived_from back. Open quarantined text only if you must.
-5. Report: the step, the evidence by id, what rests on it, and what to correct. Write the cause as a finding, verified
-   only if you have shown it.""",
+1. Find the record in which it shows: memory_search(task={task}) for the symptom, or the last of memory_history.
+2. memory_history(view="blame", id=that record): nodes[] in order of rank, what it names before what its author was
+   shown, the lowest label first. told says the chain; hint, that words are alike, proves nothing.
+3. For those in question memory_history(view="why", id=…): each lowering and raising, by whom, and who saw it. Look for
+   findings unverified or failed, the flags stale_inputs and needs_revisit, and gaps in memory_history(task={task}).
+4. memory_search with as_of the seq before it shows what could be known then. memory_get what you must read; open
+   quarantined text only if you cannot do without.
+5. memory_history(view="impact", id=the cause): all that rests on it, groups[] counts them.
+6. Report: the step, the evidence by id, what rests on it, and what to correct. Write the cause as a finding, verified
+   only if you have shown it. Whoever may, withdraws it: memory_retract, dry_run first.""",
     ),
 )
 

@@ -24,7 +24,7 @@ from mcp_server.http import MCP, Settings, build_app
 from mcp_server.listening import Patience, protocol_with
 from mcp_server.logs import log_to_stderr
 from memstore.config import open_engine
-from memstore.errors import InvalidInput, StoreUnavailable
+from memstore.errors import InvalidInput, StoreUnavailable, read_only_copy
 from memstore.issuers import is_loopback
 from memstore.tokens import may_be_attested
 
@@ -56,6 +56,8 @@ def serve(store: str | Path | None, place: Place, settings: Settings, *, say: Ca
     listener = _listener(place)
     engine = open_engine(store, index="chroma")
     try:
+        if engine.is_copy:
+            raise read_only_copy()
         with engine.house.store.read() as unit:
             developer = unit.view.principal(settings.dev) if settings.dev else None
         if settings.dev and (developer is None or not may_be_attested(developer)):

@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 MAX_LINE = 8 << 20  # bytes; a request that keeps all limits has less than 2 MB, every character escaped
 GRACE_SECONDS = 2.0
-RENEW_SECONDS = 900.0
+RENEW_SECONDS = 300.0
 
 RequestId = int | str
 Requests = MemoryObjectReceiveStream[SessionMessage | Exception]

@@ -106,8 +106,8 @@ JUDGING = (
     Offer(
         "memory_history",
         "history",
-        "What happened, oldest first: in a task, in a session, or to a record (id). view=disclosures: who was shown a "
-        "record, or what of_session was shown.",
+        "What happened, oldest first: in a task, in a session, or to a record (id). Views of a record: why (how it "
+        "came to stand so), blame (what led to it), impact (what it led to), disclosures (who saw it; or of_session).",
         reads=True,
     ),
 )

@@ -59,7 +59,7 @@ class Giver:
 
         The `first` of a section comes as its title where no more fits, so that no record bars the way to the rest.
         """
-        if detail == "ids":
+        if detail == "ids" or served.fell_since:
             item = listing(served, self.unit.now, found.rank)
             return item if self.page.budget.take(item) else None
         for tried in ("full", "concise") if detail == "full" else ("concise",):
@@ -75,8 +75,8 @@ class Giver:
 
     def entry(self, served: Served, *, listed: bool) -> dict[str, Any] | None:
         """An entry for what may not be served; if only stale, with its last value or (`listed`) a line about it."""
-        entry = quarantined_entry(served, self._ref(served))
-        if served.only_stale and served.label >= Label.ATTRIBUTED:
+        entry = quarantined_entry(served, self.ref(served))
+        if served.only_stale and served.label >= Label.ATTRIBUTED and not served.fell_since:
             stale = listing(served, self.unit.now) if listed else hit(served, "concise", self.unit.now)
             with_value = {**entry, "stale": stale}
             if self.page.budget.take(with_value):
@@ -85,7 +85,7 @@ class Giver:
                 return with_value
         return entry if self.page.budget.take(entry) else None
 
-    def _ref(self, served: Served) -> str:
+    def ref(self, served: Served) -> str:
         """A name for the record that only this caller, in this context, can open, and not for long."""
         until = self.now + REF_SECONDS * 1_000_000
         return self.key.seal(served.state.seq.to_bytes(8, "big") + until.to_bytes(8, "big"), self.caller.binding)

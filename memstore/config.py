@@ -250,7 +250,7 @@ def open_store(
 
     with ExitStack() as refused:
         refused.callback(engine.close)
-        signer = Signer.generate(agent) if isinstance(house.key, CopyKey) else house.signer(agent)
+        signer = Signer.generate(agent) if engine.is_copy else house.signer(agent)
         if require_grant:
             launch = granted(house, Author(signer, launch), scope)
         launch_of = continued if continuing else lambda unit, scope: launch
@@ -268,6 +268,11 @@ class Engine:
     index: VectorIndex
     drainer: Drainer | None
     lease_seconds: int
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether this is the copy of a log that lives elsewhere: nothing is written to it, nothing signed for it."""
+        return isinstance(self.house.key, CopyKey)
 
     def as_seen_by(self, signer: Signer, *, scope: str = "", launch_of: LaunchOf, lockdown: bool = False) -> MemStore:
         """The store as one principal uses it: light, and closed with the engine; the only one may close it too."""

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from memstore.core.canonical import canonical_bytes
 from memstore.core.forms import CONTRACT_PATTERN
+from memstore.core.handoffs import accepts_contract
 from memstore.core.offers import ContractAdded, ContractDeprecated
 from memstore.core.state import ContractState
 from memstore.errors import Conflict, InvalidInput, NotFound
@@ -23,6 +28,8 @@ MOST_BYTES = 32 * 1024
 DEEPEST = 32
 # How many subschemas a schema comes to with its references followed: each of them is applied to the same data.
 MOST_EXPANDED = 2000
+# How many are applied, by following references, to one output: more than that nobody has to wait for.
+MOST_APPLIED = 50_000
 _REF = re.compile(r"#(/\$defs/[A-Za-z0-9_.-]+)?")
 _WITHOUT = ("pattern", "patternProperties", "$dynamicRef", "$recursiveRef")
 
@@ -54,22 +61,47 @@ def deprecate(store: Store, key: StoreKey, author: Author, contract: str, *, suc
         for named in filter(None, (contract, successor)):
             if unit.view.contract(named) is None:
                 raise _unknown()
+        found = unit.view.contract(contract)
+        if found is not None and found.deprecated is not None:
+            instead = f"Its successor is {found.successor}." if found.successor else "It has no successor."
+            raise Conflict("The contract was deprecated before", code="contract_deprecated", next_call=instead)
         append(unit, key, author, ContractDeprecated, {"contract": contract, "successor": successor})
     return {"contract": contract, "successor": successor, "status": "deprecated"}
 
 
 def listed(store: Store) -> list[dict[str, Any]]:
     with store.read() as unit:
-        return [
-            {
-                "contract": one.name,
-                "owner": one.owner,
-                "deprecated": one.deprecated is not None,
-                "successor": one.successor,
-                "schema": json.loads(one.form),
-            }
-            for one in unit.receipts.contracts()
-        ]
+        return [told(one) for one in unit.receipts.contracts()]
+
+
+def told(contract: ContractState) -> dict[str, Any]:
+    """A contract as answers give it."""
+    return {
+        "contract": contract.name,
+        "owner": contract.owner,
+        "deprecated": contract.deprecated is not None,
+        "successor": contract.successor,
+        "schema": json.loads(contract.form),
+    }
+
+
+def takers(store: Store, scope: str) -> list[dict[str, Any]]:
+    """Who works in a scope and takes what; `contracts` has the schema of each one in use that a principal accepts."""
+    with store.read() as unit:
+        found = [one for one in unit.registry.principals() if scope in one.scopes]
+        schemas = {one.name: json.loads(one.form) for one in unit.receipts.contracts() if one.deprecated is None}
+    return [
+        {
+            "name": one.name,
+            "role": str(one.role),
+            "under": one.under,
+            "team": one.team,
+            "capabilities": list(one.capabilities),
+            "accepts": list(one.accepts),
+            "contracts": {name: schema for name, schema in schemas.items() if accepts_contract(one, name)},
+        }
+        for one in found
+    ]
 
 
 def in_use(unit: Unit, contract: str) -> ContractState:
@@ -86,16 +118,57 @@ def in_use(unit: Unit, contract: str) -> ContractState:
 
 def violates(form: str, data: dict[str, Any]) -> bool:
     """Whether data is not an instance of a contract's schema; what cannot be decided counts as a violation (T12)."""
-    import jsonschema  # type: ignore[import-untyped]  # a tenth of a second, which only handoffs under a contract need
-    from referencing import Registry
+    from referencing import Registry  # with jsonschema a tenth of a second, which only handoffs under a contract need
     from referencing.exceptions import Unresolvable
 
+    schema = json.loads(form)
+    costs = {f"#/$defs/{name}": _nodes(node) for name, node in schema.get("$defs", {}).items()}
+    _work.set(_Work(MOST_APPLIED, {"#": _nodes(schema), **costs}))
     # An empty registry: what a reference names outside the schema is looked up nowhere, least of all on a network.
-    validator = jsonschema.Draft202012Validator(json.loads(form), registry=Registry())
+    validator = _validator()(schema, registry=Registry())
     try:
         return not validator.is_valid(data)
-    except (Unresolvable, RecursionError):
+    except (Unresolvable, RecursionError, _TooMuch):
         return True
+
+
+class _TooMuch(Exception):
+    """References were followed so often that nothing is decided."""
+
+
+@dataclass
+class _Work:
+    """How many more subschemas may be applied by following references, and to how many each reference leads."""
+
+    left: int
+    costs: dict[str, int]
+
+
+_work: ContextVar[_Work] = ContextVar("work")
+
+
+@lru_cache(maxsize=1)
+def _validator() -> Any:
+    """JSON Schema whose references are counted: what refers to itself twice doubles with each level of the data."""
+    import jsonschema  # type: ignore[import-untyped]
+
+    plain = jsonschema.Draft202012Validator.VALIDATORS["$ref"]
+
+    def follow(validator: Any, ref: str, instance: Any, schema: Any) -> Iterator[Any]:
+        work = _work.get()
+        work.left -= work.costs.get(ref, 1)
+        if work.left < 0:
+            raise _TooMuch
+        yield from plain(validator, ref, instance, schema)
+
+    return jsonschema.validators.extend(jsonschema.Draft202012Validator, {"$ref": follow})
+
+
+def _nodes(form: Any) -> int:
+    """How many objects a schema holds, no reference followed."""
+    if isinstance(form, list):
+        return sum(map(_nodes, form))
+    return 1 + sum(map(_nodes, form.values())) if isinstance(form, dict) else 0
 
 
 def _check_name(contract: str) -> None:

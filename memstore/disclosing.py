@@ -15,10 +15,11 @@ from memstore.core.contexts import Extent
 from memstore.core.labels import Label
 from memstore.core.state import RecordState
 from memstore.errors import InvalidInput
+from memstore.looking_back import Back
 from memstore.ports import Disclosed, Unit
 from memstore.render import timestamp
 from memstore.requests import HistoryRequest
-from memstore.serving import Caller, resolve
+from memstore.serving import Caller, whole_id
 
 MOST_LISTED = 1_000_000
 
@@ -27,11 +28,11 @@ Candidate = Callable[[], dict[str, Any] | None]
 
 
 def disclosures(
-    unit: Unit, caller: Caller, request: HistoryRequest, page: Page, after: int
+    unit: Unit, caller: Caller, request: HistoryRequest, page: Page, after: int, back: Back | None
 ) -> tuple[list[dict[str, Any]], int | None]:
     """Events from number `after` on, as many as the page holds, and the number to go on from, if any are left."""
     # The number is that of the candidate, and only what a page may hold is looked at: a walk costs the same at its end.
-    candidates = _withheld_and_shown(unit, caller, request)
+    candidates = _withheld_and_shown(unit, caller, request, back)
     taken: list[dict[str, Any]] = []
     for number in range(after + 1, len(candidates)):
         event = candidates[number]()
@@ -43,13 +44,13 @@ def disclosures(
     return taken, None
 
 
-def _withheld_and_shown(unit: Unit, caller: Caller, request: HistoryRequest) -> list[Candidate]:
+def _withheld_and_shown(unit: Unit, caller: Caller, request: HistoryRequest, back: Back | None) -> list[Candidate]:
     """What the view is made of, in order, each yet to be looked at: what is not withheld comes to nothing."""
     if request.id:
-        record = unit.view.record(resolve(unit, caller, request.id))
+        record = unit.view.record(whole_id(unit, caller, request.id))
         if record is None or record.scope != caller.scope:
             return []
-        return [partial(_event, shown) for shown in unit.reviews.readers(record.seq)]
+        return [partial(_event, one) for one in unit.reviews.readers(record.seq) if _was_by_then(one, back)]
     if not request.of_session:
         raise InvalidInput(
             "The view disclosures is of a record or of a session",
@@ -59,11 +60,15 @@ def _withheld_and_shown(unit: Unit, caller: Caller, request: HistoryRequest) -> 
     session = unit.view.session(request.of_session)
     if session is None or session.scope != caller.scope:
         return []
-    shown = unit.reviews.shown_in(session.launch)
+    shown = [one for one in unit.reviews.shown_in(session.launch) if _was_by_then(one, back)]
     told: list[Candidate] = [partial(_event, one) for one in shown]
     seen = {one.record for one in shown}
     found = unit.reviews.of_task(session.scope, session.task, MOST_LISTED)
-    return told + [partial(_withheld, unit, record) for record in found if record not in seen]
+    return told + [partial(_withheld, unit, record, back) for record in found if record not in seen]
+
+
+def _was_by_then(shown: Disclosed, back: Back | None) -> bool:
+    return back is None or shown.position <= back.before
 
 
 def _event(shown: Disclosed) -> dict[str, Any]:
@@ -80,9 +85,11 @@ def _event(shown: Disclosed) -> dict[str, Any]:
     }
 
 
-def _withheld(unit: Unit, record: str) -> dict[str, Any] | None:
-    state = unit.view.record(record)
-    reasons = _reasons(state, unit.now) if state is not None else []
+def _withheld(unit: Unit, record: str, back: Back | None) -> dict[str, Any] | None:
+    state = (unit if back is None else unit.at(back.now)).view.record(record)
+    if state is not None and back is not None:
+        state = unit.past.standing(state, back.before) if state.seq < back.before else None
+    reasons = _reasons(state, back.now if back else unit.now) if state is not None else []
     if state is None or not reasons:
         return None
     return {

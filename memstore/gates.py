@@ -15,10 +15,10 @@ from memstore.core.offers import HandoffDecided
 from memstore.core.state import HandoffState, HandoffStatus
 from memstore.core.statements import Role
 from memstore.errors import Conflict, Denied, NotFound
-from memstore.handoffs import shown
 from memstore.inbox import item_of
 from memstore.inspecting import Inspection, inspect
 from memstore.ports import Store, Unit
+from memstore.receiving import reaches, shown
 from memstore.render import Answer, Budget, hit, timestamp
 from memstore.serving import Caller, disclosed, ensure_context, look_up, mark_label, readable
 from memstore.signing import StoreKey
@@ -39,7 +39,7 @@ def show(store: Store, key: StoreKey, caller: Caller, asked: str, *, max_tokens:
     def look(unit: Unit) -> tuple[Answer, Page]:
         handoff = _mine(unit, caller, asked)
         receiver = unit.view.principal(handoff.receiver) or caller.principal
-        found, page = inspect(unit, handoff, receiver), Page(Budget(max_tokens))
+        found, page = inspect(unit, handoff, receiver, caller.scope), Page(Budget(max_tokens))
         gate = _gate(unit, found, page)
         payload = shown(Giver(unit, key, caller, page, unit.now), found)
         told: dict[str, Any] = {"summary": _summary(handoff, unit.now), "decide": gate}
@@ -87,7 +87,7 @@ def _decided(unit: Unit, asked: str, note: str) -> Answer:
 def _mine(unit: Unit, caller: Caller, asked: str) -> HandoffState:
     """The handoff, for a person of its scope or somebody who has to do with it (T13)."""
     found = unit.view.handoff(asked)
-    if found is not None and found.scope == caller.scope:
+    if found is not None and reaches(unit, caller, found):
         party = caller.name in (found.sender, found.holder) or is_addressed(found, caller.principal)
         if party or caller.principal.role is Role.HUMAN:
             return found

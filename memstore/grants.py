@@ -39,6 +39,10 @@ def give(
     if not 1 <= ttl_seconds <= MOST_SECONDS:
         raise InvalidInput("`ttl` is out of range", code="out_of_range", next_call="Pass 1 second to a year.")
     with store.write() as unit:
+        taker = unit.view.principal(name)
+        if taker is not None and not set(scopes) <= set(taker.scopes):
+            # Only a handoff leads to who works elsewhere; a context is opened in a scope of its own.
+            raise Denied("There is no such principal in that scope", next_call="See `agent list`.")
         return give_in(unit, key, giver, name, scopes=scopes, ceiling=ceiling, ttl_seconds=ttl_seconds, depth=depth)
 
 

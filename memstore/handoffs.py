@@ -1,8 +1,8 @@
-"""Receiving work and answering for it: `handoff_receive` and `handoff_respond` (DESIGN 3.5, 7).
+"""Answering for work that was received: `handoff_respond` (DESIGN 3.5, 7).
 
-A receipt is signed before anything is accepted: it says what was verified and what was wrong, and acceptance names it
-and every problem in it, so both sides have signed the same thing. Each act is one transaction, and the same call made
-twice is one act: it is found again by a digest of author, action, handoff and arguments.
+Acceptance names a receipt and every problem in it, and takes a lease; under that lease alone it ends. Each act is one
+transaction, and the same call made twice is one act: it is found again by a digest of author, action, handoff and
+arguments.
 """
 
 from __future__ import annotations
@@ -10,144 +10,30 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from memstore.answers import Giver, Page
 from memstore.contracts import violates
-from memstore.core.boundary import POSTURE
 from memstore.core.canonical import canonical_bytes
-from memstore.core.handoffs import HOLDERS, OPEN, is_addressed, may_take, moved
-from memstore.core.labels import Label, Status
-from memstore.core.offers import HandoffAction, HandoffAnswered, HandoffReceived, HandoffType
+from memstore.core.handoffs import HOLDERS, is_addressed, moved
+from memstore.core.labels import Status
+from memstore.core.offers import HandoffAction, HandoffAnswered, HandoffType
 from memstore.core.policy import Denied as NotAllowed
-from memstore.core.state import HandoffState, HandoffStatus, ReceiptState
+from memstore.core.state import HandoffState, HandoffStatus
 from memstore.core.statements import GrantRevoked, Kind, Verification
-from memstore.errors import Conflict, Denied, InternalError, InvalidInput, NotFound
+from memstore.errors import Conflict, Denied, InvalidInput, NotFound
 from memstore.handoff_ports import Answered
-from memstore.inspecting import PARTS, Inspection, inspect, offered, rules_of
+from memstore.inspecting import Inspection, inspect
 from memstore.offering import outputs_of, said_as
 from memstore.ports import Store, Unit
+from memstore.receiving import for_me, is_of, reaches, unknown
 from memstore.recording import known_records
-from memstore.render import Answer, Budget, timestamp
-from memstore.requests import HandoffReceiveRequest, HandoffRespondRequest
+from memstore.render import Answer, timestamp
+from memstore.requests import HandoffRespondRequest
 from memstore.reviewing import endorse_shown
-from memstore.serving import RETRIES, Caller, Served, disclosed, ensure_context, look_up, mark_label
+from memstore.serving import Caller, ensure_context, look_up
 from memstore.signing import StoreKey
 from memstore.write import append
 
 MICROS = 1_000_000
-ENVELOPE_TOKENS = 400  # of an answer, for what stands around the records
 RECEIVE_AGAIN = "Call handoff_receive again, and answer to what it says now."
-
-
-def receive(store: Store, key: StoreKey, caller: Caller, request: HandoffReceiveRequest) -> Answer:
-    """The verdict on a handoff before anything is done for it, and a signed receipt of it."""
-    for _ in range(RETRIES):
-
-        def look(unit: Unit) -> tuple[tuple[Inspection, Answer, int], Page]:
-            handoff = _for_me(unit, caller, request.handoff)
-            found, page = inspect(unit, handoff, caller.principal), Page(Budget(request.max_tokens - ENVELOPE_TOKENS))
-            return (found, shown(Giver(unit, key, caller, page, unit.now), found), unit.log.head().size), page
-
-        (found, answer, size), mark = disclosed(store, caller, look)
-        receipt = _receipt(store, key, caller, found, size)
-        if receipt:
-            answer |= {"receipt": receipt, "mark": mark_label(caller, mark)}
-            return answer
-    raise InternalError("The store kept changing while it was read", code="busy", next_call="Try again.")
-
-
-def _for_me(unit: Unit, caller: Caller, asked: str) -> HandoffState:
-    """The handoff, where this caller may take it now; who may not learns no more than that (T13)."""
-    found = unit.view.handoff(asked)
-    if found is None or found.scope != caller.scope or not is_addressed(found, caller.principal):
-        raise _unknown()
-    status = found.status(unit.now)
-    if status is HandoffStatus.AWAITING_APPROVAL:
-        raise Conflict("It waits for a person's approval", code="awaiting_approval", next_call="Wait: handoff_inbox.")
-    mine = caller.name == found.holder and status is HandoffStatus.ACCEPTED
-    decision = may_take(found, caller.principal, unit.now)
-    if isinstance(decision, NotAllowed) and not mine:
-        raise Conflict(decision.reason.capitalize(), code="not_yours_now", next_call="See handoff_inbox.")
-    if status not in OPEN:
-        raise Conflict(f"The handoff is {status}", code="handoff_over", next_call="See handoff_inbox for others.")
-    return found
-
-
-def _unknown() -> NotFound:
-    return NotFound("There is no such handoff", code="unknown_id", next_call="handoff_inbox lists yours.")
-
-
-def shown(giver: Giver, found: Inspection) -> Answer:
-    """A handoff as its receiver sees it: the sections of 3.4, each in the order of the parts."""
-    ordered = [found.served[record] for _, record in found.named if record in found.served]
-    good = list(dict.fromkeys(one.id for one in ordered))
-    by_id = found.served
-    sections: dict[str, Any] = {}
-    for label in (Label.TRUSTED, Label.ATTRIBUTED):
-        tier = [by_id[one] for one in good if not by_id[one].reasons and by_id[one].label is label]
-        hits = [item for one in tier if (item := giver.hit(one, detail="full", first=True)) is not None]
-        sections[str(label)] = {"hits": hits, "count": len(tier), "next_cursor": ""}
-    withheld = [by_id[one] for one in good if by_id[one].reasons]
-    entries = [_entry(giver, one) for one in withheld]
-    quarantined = {"entries": [one for one in entries if one], "count": len(withheld), "next_cursor": ""}
-    outputs = {**sections, "quarantined": quarantined}
-    left_out = len(good) - sum(len(part.get("hits", part.get("entries", ()))) for part in outputs.values())
-    delta = {
-        "dropped": [{"part": part, "id": record} for part, record in found.delta.dropped],
-        "added": [{"part": part, "id": record} for part, record in found.delta.added],
-    }
-    told = {
-        "handoff": found.handoff.id,
-        "state": str(found.handoff.status(giver.unit.now)),
-        "valid": found.valid,
-        "problems": rules_of(found.problems),
-        "delta": delta,
-        "named": _named(found),
-        "outputs": outputs,
-        "posture": "quarantine" if found.handoff.label < Label.ATTRIBUTED else POSTURE[found.handoff.type],
-        "note": f"{left_out} more records did not fit max_tokens; memory_get reads them." if left_out else "",
-    }
-    return Answer(told, giver.page.lowest)
-
-
-def _entry(giver: Giver, served: Served) -> dict[str, Any] | None:
-    entry = giver.entry(served, listed=False)
-    return {"id": served.id, **entry} if entry else None
-
-
-def _named(found: Inspection) -> dict[str, Any]:
-    """Which record stands for what: closed values and ids."""
-    handoff, statement = found.handoff, found.statement
-    ids = {part: [record for named, record in found.named if named == part] for part in PARTS}
-    told: dict[str, Any] = {"type": str(handoff.type), "from": handoff.sender, "hop": handoff.hop}
-    told |= {"contract": handoff.contract, "attempt": handoff.attempts + 1, "none": list(statement.none)}
-    told |= {"deadline": timestamp(handoff.deadline or None), "grant": statement.grant}
-    return {name: value for name, value in {**told, **ids}.items() if value not in ("", [])}
-
-
-def _receipt(store: Store, key: StoreKey, caller: Caller, found: Inspection, size: int) -> str:
-    """A signed receipt of what was found when the log was of this size, or "" where things stand otherwise now.
-
-    What time alone did in between makes the receipt an old one, which acceptance sees.
-    """
-    with store.write() as unit:
-        handoff = _for_me(unit, caller, found.handoff.id)
-        same = unit.log.head().size == size and handoff.token == found.handoff.token
-        again = found if same else inspect(unit, handoff, caller.principal)
-        if (again.verified, again.digest, handoff.token) != (found.verified, found.digest, found.handoff.token):
-            return ""
-        for one in unit.receipts.receipts(handoff.id):
-            if one.author == caller.name and one.launch == caller.launch and _is_of(one, again):
-                return one.id
-        ensure_context(unit, caller)
-        fields = {"handoff": handoff.id, "token": handoff.token}
-        fields |= {"verified": list(again.verified), "problems": list(again.codes), "found": again.digest}
-        return append(unit, key, caller.author, HandoffReceived, fields).id
-
-
-def _is_of(receipt: ReceiptState, found: Inspection) -> bool:
-    """Whether a receipt says just what is found now, of this attempt."""
-    same = (receipt.token, receipt.verified, receipt.found)
-    return same == (found.handoff.token, found.verified, found.digest)
 
 
 def respond(
@@ -171,13 +57,15 @@ def respond(
             return _again(unit, handoff, before)
         ensure_context(unit, caller)
         _refuse_move(unit, caller, handoff, action)
+        told = {"handoff": handoff.id, "action": action, "digest": digest}
+        if action is HandoffAction.ACCEPT:
+            found, fields = _acceptance(unit, caller, handoff, request)
+            append(unit, key, caller.author, HandoffAnswered, {**told, **fields})
+            return _answer(unit, handoff.id, _taken(unit, key, caller, found, lease_seconds))
         fields, note = _checked(unit, key, caller, handoff, request, action)
-        told = {"handoff": handoff.id, "action": action, "digest": digest, **fields}
-        append(unit, key, caller.author, HandoffAnswered, told)
+        append(unit, key, caller.author, HandoffAnswered, {**told, **fields})
         if action is HandoffAction.CANCEL and handoff.gives:
             append(unit, key, caller.author, GrantRevoked, {"grant": handoff.gives})
-        if action is HandoffAction.ACCEPT:
-            note = _taken(unit, key, caller, handoff, note, lease_seconds)
         return _answer(unit, handoff.id, note)
 
 
@@ -190,18 +78,18 @@ def _round(unit: Unit, caller: Caller, handoff: HandoffState) -> int:
 
 def _reachable(unit: Unit, caller: Caller, asked: str) -> HandoffState:
     found = unit.view.handoff(asked)
-    if found is None or found.scope != caller.scope:
-        raise _unknown()
+    if found is None or not reaches(unit, caller, found):
+        raise unknown()
     party = caller.name in (found.sender, found.holder) or is_addressed(found, caller.principal)
     if not party:
-        raise _unknown()
+        raise unknown()
     return found
 
 
 def _answer(unit: Unit, handoff: str, note: str) -> Answer:
     found = unit.view.handoff(handoff)
     if found is None:
-        raise _unknown()
+        raise unknown()
     status = found.status(unit.now)
     lease = str(found.token) if status is HandoffStatus.ACCEPTED else ""
     until = timestamp(found.until) if lease else ""
@@ -229,7 +117,7 @@ def _refuse_move(unit: Unit, caller: Caller, handoff: HandoffState, action: Hand
         action is HandoffAction.CLARIFY and not by_sender
     )
     if takes:
-        _for_me(unit, caller, handoff.id)
+        for_me(unit, caller, handoff.id)
     after = moved(status, action, by_sender=by_sender)
     if isinstance(after, NotAllowed):
         held = status is HandoffStatus.ACCEPTED and takes
@@ -248,10 +136,8 @@ def _checked(
     request: HandoffRespondRequest,
     action: HandoffAction,
 ) -> tuple[dict[str, Any], str]:
-    """The fields that an action adds to its statement, all that it needs checked; and what to say of it."""
+    """The fields that an action other than acceptance adds to its statement, checked; and what to say of it."""
     match action:
-        case HandoffAction.ACCEPT:
-            return _acceptance(unit, caller, handoff, request), ""
         case HandoffAction.CLARIFY:
             return _clarification(unit, key, caller, handoff, request)
         case HandoffAction.COMPLETE | HandoffAction.FAIL:
@@ -261,20 +147,22 @@ def _checked(
             return {"reason": reason}, ""
 
 
-def _acceptance(unit: Unit, caller: Caller, handoff: HandoffState, request: HandoffRespondRequest) -> dict[str, Any]:
-    """Acceptance binds a receipt of this context and attempt, and each problem in it."""
+def _acceptance(
+    unit: Unit, caller: Caller, handoff: HandoffState, request: HandoffRespondRequest
+) -> tuple[Inspection, dict[str, Any]]:
+    """Acceptance binds a receipt of this context and attempt, and each problem in it: what was found, its fields."""
     if not request.receipt:
         raise InvalidInput(
             "`receipt` is missing: what is accepted was looked at before",
             code="missing_field",
             next_call="Call handoff_receive, and pass its receipt.",
         )
-    receipt = unit.receipts.receipt(request.receipt)
+    receipt = unit.view.receipt(request.receipt)
     mine = receipt is not None and (receipt.author, receipt.launch) == (caller.name, caller.launch)
     if receipt is None or not mine or receipt.handoff != handoff.id:
         raise NotFound("`receipt` is none of yours, for this handoff", code="unknown_receipt", next_call=RECEIVE_AGAIN)
-    found = inspect(unit, handoff, caller.principal)
-    if not _is_of(receipt, found):
+    found = inspect(unit, handoff, caller.principal, caller.scope)
+    if not is_of(receipt, found):
         raise Conflict("The receipt is old: things have changed since", code="old_receipt", next_call=RECEIVE_AGAIN)
     _refuse_unseen(unit, caller, found)
     strange = [code for code in request.acknowledge if code not in found.codes]
@@ -294,7 +182,7 @@ def _acceptance(unit: Unit, caller: Caller, handoff: HandoffState, request: Hand
             code="unacknowledged",
             next_call=f"Pass acknowledge={left}, or clarify or reject.",
         )
-    return {"receipt": receipt.id, "acknowledged": list(found.codes), "lease": handoff.token + 1}
+    return found, {"receipt": receipt.id, "acknowledged": list(found.codes), "lease": handoff.token + 1}
 
 
 def _refuse_unseen(unit: Unit, caller: Caller, found: Inspection) -> None:
@@ -306,21 +194,34 @@ def _refuse_unseen(unit: Unit, caller: Caller, found: Inspection) -> None:
         raise Conflict(
             f"{len(unseen)} of its records were not shown to you: {', '.join(unseen)}",
             code="not_shown",
-            next_call="Call handoff_receive with more max_tokens, or memory_get them; then accept.",
+            next_call="Call handoff_receive with more max_tokens, or memory_get those of your scope; then accept.",
         )
 
 
-def _taken(unit: Unit, key: StoreKey, caller: Caller, handoff: HandoffState, note: str, lease_seconds: int) -> str:
-    """Give the lease; accepting a report endorses the outputs that it names and that were shown (T6)."""
+_NOT_RAISED = "were not shown whole, or are not yours to raise: memory_review says why"
+
+
+# Who takes these on knows of them, and vouches for nothing (T6): memory_review does, if that is what is meant.
+DOUBTFUL = frozenset({"failed_output", "disputed", "conflicting", "needs_revisit", "stale_inputs", "fallen_record"})
+
+
+def _taken(unit: Unit, key: StoreKey, caller: Caller, found: Inspection, lease_seconds: int) -> str:
+    """Give the lease; accepting a report endorses the outputs that it names, that were shown and are not doubtful."""
+    handoff = found.handoff
     unit.handoffs.lease(handoff.id, token=handoff.token + 1, until=unit.now + lease_seconds * MICROS)
     if handoff.type is not HandoffType.REPORT:
-        return note
-    outputs = offered(unit, handoff)[0].outputs
+        return ""
+    doubted = {record for problem in found.problems if problem.code in DOUBTFUL for record in problem.ids}
+    outputs = [record for record in found.statement.outputs if record not in doubted]
+    doubtful = [record for record in found.statement.outputs if record in doubted]
     endorsed = endorse_shown(unit, key, caller, tuple(outputs))
     left = len(outputs) - len(endorsed)
     told = [f"Endorsed {len(endorsed)} outputs."]
+    if doubtful:
+        told.append(f"Not endorsed for the problems that you took on: {', '.join(doubtful)}.")
     if left:
-        told.append(f"{left} were not shown whole, or are not yours to raise: memory_review says why.")
+        why = "are of another scope, and reviewed there" if handoff.scope != caller.scope else _NOT_RAISED
+        told.append(f"{left} {why}.")
     context = unit.view.context(caller.launch)
     if context is not None and caller.principal.has_mark and context.mark.label < caller.principal.ceiling:
         told.append("Your mark is lowered by what else you were shown: memory_review what of it you checked.")
@@ -341,7 +242,9 @@ def _clarification(
         raise InvalidInput("`reason` is missing: it answers what was asked", code="missing_field")
     fields: dict[str, Any] = {"outputs": answers}
     if request.reason.strip():
-        more = {"answers": handoff.question} if handoff.question else {}
+        question = unit.view.record(handoff.question)
+        # Asked across scopes, it is a question of the other one, and stays open there.
+        more = {"answers": question.id} if question is not None and question.scope == caller.scope else {}
         fields["reason"] = said_as(unit, key, caller, request.reason, Kind.FINDING, "answer", **more)
     return fields, ""
 
@@ -407,6 +310,16 @@ def _kept(unit: Unit, caller: Caller, handoff: HandoffState, lease: str, lease_s
     _refuse_lease(unit, caller, handoff, lease)
     unit.handoffs.lease(handoff.id, token=handoff.token, until=unit.now + lease_seconds * MICROS)
     return _answer(unit, handoff.id, "")
+
+
+def renew_held(store: Store, caller: Caller, *, lease_seconds: int) -> None:
+    """Extend the leases on handoffs that this context holds; what lapsed stays lapsed."""
+    with store.read() as unit:
+        if not unit.handoffs.leased(caller.name, caller.launch):
+            return
+    with store.write() as unit:
+        for one in unit.handoffs.leased(caller.name, caller.launch):
+            unit.handoffs.lease(one.id, token=one.token, until=unit.now + lease_seconds * MICROS)
 
 
 def resume(unit: Unit, key: StoreKey, caller: Caller, asked: str, *, lease_seconds: int) -> str:

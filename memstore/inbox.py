@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from memstore.core.handoffs import may_take
+from memstore.core.epochs import epoch_of
+from memstore.core.handoffs import is_within, may_take
 from memstore.core.labels import Label
 from memstore.core.policy import Allowed
 from memstore.core.state import HandoffState, HandoffStatus
@@ -24,7 +25,7 @@ UNDONE = TURN | GATES | {HandoffStatus.DEAD_LETTER}
 
 def inbox(store: Store, caller: Caller, request: HandoffInboxRequest) -> Answer:
     """Handoffs of one box, oldest first: {items[], next_cursor}; without states, those that are not over."""
-    told = {"box": request.box, "states": list(request.states)}
+    told = {"box": request.box, "states": list(request.states), "epoch": epoch_of(caller.launch)}
     with store.read() as unit:
         after = _position(request.cursor, told)
         found = [one for one in _of_box(unit, caller, request) if one.seq > after]
@@ -49,6 +50,9 @@ def _of_box(unit: Unit, caller: Caller, request: HandoffInboxRequest) -> list[Ha
     found = unit.handoffs.of_box(caller.scope, caller.name, request.box, done=bool(wanted))
     match request.box:
         case "in":
+            across = unit.handoffs.across(caller.scope, caller.name, done=bool(wanted))
+            mine = [one for one in across if is_within(one, caller.name, caller.scope, unit.view, unit.now)]
+            found = sorted([*found, *mine], key=lambda one: one.seq)
             wanted = wanted or TURN
             found = [one for one in found if _is_to_do(unit, caller, one)]
             if caller.principal.role is Role.HUMAN:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from memstore.contracts import violates
 from memstore.core.boundary import (
-    CARRIED,
+    DROPPED,
+    NONE,
     RULES,
     Carried,
     Delta,
@@ -28,18 +29,20 @@ from memstore.core.entries import leaf_of
 from memstore.core.forms import MAX_HOPS
 from memstore.core.handoffs import accepts_contract
 from memstore.core.labels import Label, SignatureState, Status
-from memstore.core.offers import HandoffDecided, HandoffOffered
+from memstore.core.offers import HandoffAction, HandoffAnswered, HandoffDecided, HandoffOffered
 from memstore.core.policy import Principal
 from memstore.core.state import HandoffState, HandoffStatus
-from memstore.core.statements import Kind, Role, Statement, parse_statement, short_id
+from memstore.core.statements import Granted, Kind, Role, Statement, parse_statement, short_id
 from memstore.errors import IntegrityError
 from memstore.ports import Unit
 from memstore.serving import Served, look_up
 from memstore.verifying import signature_state
 
 # In this order a receiver is shown what a handoff names.
-SINGLE = ("directive", "intent", "rationale", "checkpoint")
-PARTS = ("directive", "intent", "rationale", "constraints", "outputs", "checkpoint", "caveats", "questions", "rejected")
+PARTS = (
+    "directive", "intent", "rationale", "constraints", "outputs", "checkpoint", "caveats", "questions", "rejected",
+    "answers",
+)  # fmt: skip
 _SOUND = (SignatureState.VALID, SignatureState.ATTESTED)
 
 
@@ -77,7 +80,8 @@ def offered(unit: Unit, handoff: HandoffState) -> tuple[HandoffOffered, list[str
     logged = unit.log.entry(handoff.seq)
     if not isinstance(statement, HandoffOffered) or logged is None:
         raise IntegrityError("The handoff is not what was logged", code="tampered", next_call="Run log verify.")
-    same = (statement.receiver, statement.scope, statement.type) == (handoff.receiver, handoff.scope, handoff.type)
+    said = (statement.receiver, statement.scope, statement.type, statement.grant)
+    same = said == (handoff.receiver, handoff.scope, handoff.type, handoff.gives)
     if short_id("h-", logged.entry.digest) != handoff.id or not same:
         codes.append("bad_signature")
     return statement, codes
@@ -95,14 +99,28 @@ def _sound(unit: Unit, seq: int, author: str) -> tuple[Statement | None, list[st
     return statement, [] if key is not None and key.stands_at(seq) else ["sender_revoked"]
 
 
-def inspect(unit: Unit, handoff: HandoffState, receiver: Principal) -> Inspection:
-    """Look at everything that a handoff names, as it stands now, with the eyes of this receiver."""
+def is_granted(unit: Unit, handoff: HandoffState) -> bool:
+    """Whether its sender signed the grant by which it crosses, by a key that stood: a row is no proof."""
+    grant = unit.view.grant(handoff.gives)
+    if grant is None:
+        return False
+    statement, wrong = _sound(unit, grant.seq, handoff.sender)
+    same = isinstance(statement, Granted) and tuple(statement.scopes) == grant.scopes
+    return same and not wrong and short_id("g-", bytes.fromhex(_digest(unit, grant.seq))) == handoff.gives
+
+
+def inspect(unit: Unit, handoff: HandoffState, receiver: Principal, scope: str) -> Inspection:
+    """Look at everything that a handoff names, as it stands now, with the eyes of this receiver in this scope."""
     statement, codes = offered(unit, handoff)
-    named = [(part, record) for part in PARTS for record in _ids(statement, part)]
-    resumed = _checkpoint(unit, handoff)
+    named = [(part, record) for part in PARTS[:-1] for record in _ids(statement, part)]
+    said, wrong = _answers(unit, handoff)
+    named, codes = [*named, *(("answers", record) for record in said)], [*codes, *wrong]
+    # Where those who held it had come to: what an attempt after the first goes on from.
+    resumed = unit.receipts.checkpoint(handoff, scope) if handoff.holder else ""
     if resumed:
         named = [*((part, record) for part, record in named if part != "checkpoint"), ("checkpoint", resumed)]
-    looked = {record: look_up(unit, record, handoff.scope) for _, record in named}
+    unit.foresee(record for _, record in named)
+    looked = {record: look_up(unit, record, scope if record == resumed else handoff.scope) for _, record in named}
     served = {record: found for record, found in looked.items() if found is not None}
     found = [(code, "") for code in codes]
     found += [("missing_record", record) for record, one in looked.items() if one is None]
@@ -110,7 +128,7 @@ def inspect(unit: Unit, handoff: HandoffState, receiver: Principal) -> Inspectio
         if record in served:
             found += [(code, record) for code in found_in(_seen(unit, part, served[record]), handoff.type)]
     delta = _delta(unit, handoff, statement)
-    found += [(CARRIED[part], record) for part, record in delta.dropped]
+    found += [(DROPPED[part], record) for part, record in delta.dropped]
     found += [(code, "") for code in _of_the_whole(unit, handoff, statement, receiver)]
     found += [("contract_violation", record) for record in _violations(unit, statement, served)]
     digests = [_digest(unit, handoff.seq), *(_digest(unit, one.state.seq) for one in served.values())]
@@ -120,11 +138,6 @@ def inspect(unit: Unit, handoff: HandoffState, receiver: Principal) -> Inspectio
 def _ids(statement: HandoffOffered, part: str) -> list[str]:
     value = getattr(statement, part)
     return [value] * bool(value) if isinstance(value, str) else list(value)
-
-
-def _checkpoint(unit: Unit, handoff: HandoffState) -> str:
-    """Where those who held it had come to: what an attempt after the first goes on from."""
-    return unit.receipts.checkpoint(handoff) if handoff.holder else ""
 
 
 def _digest(unit: Unit, seq: int) -> str:
@@ -154,7 +167,7 @@ def _seen(unit: Unit, part: str, served: Served) -> Seen:
 
 def _of_the_whole(unit: Unit, handoff: HandoffState, statement: HandoffOffered, receiver: Principal) -> Iterator[str]:
     """What is wrong with the handoff itself rather than with a record."""
-    said = {part: _ids(statement, part) or part in statement.none for part in PARTS}
+    said = {part: _ids(statement, part) or [NONE] * (part in statement.none) for part in PARTS[:-1]}
     if missing(handoff.type, said):
         yield "minimum_missing"
     if handoff.contract and not accepts_contract(receiver, handoff.contract):
@@ -168,11 +181,30 @@ def _of_the_whole(unit: Unit, handoff: HandoffState, statement: HandoffOffered, 
         yield "tainted_sender"
     if handoff.deadline and unit.now >= handoff.deadline:
         yield "past_deadline"
-    question = unit.view.record(handoff.question)
-    if question is not None and question.answered_by is None:
+    if _is_asked(unit, handoff):
         yield "question_open"
     if statement.gate and not _is_waiting(unit, handoff) and not _is_approved(unit, handoff):
         yield "not_approved"
+
+
+def _answers(unit: Unit, handoff: HandoffState) -> tuple[list[str], list[str]]:
+    """What its sender answered to what was asked about it, and the codes of what is wrong with that."""
+    found: dict[str, None] = {}
+    codes: list[str] = []
+    for one in unit.receipts.answers(handoff.id):
+        if one.action is HandoffAction.CLARIFY and one.author == handoff.sender:
+            statement, wrong = _sound(unit, one.seq, one.author)
+            codes += wrong
+            if isinstance(statement, HandoffAnswered) and statement.handoff == handoff.id:
+                found.update(dict.fromkeys([statement.reason] * bool(statement.reason) + list(statement.outputs)))
+    return list(found), codes
+
+
+def _is_asked(unit: Unit, handoff: HandoffState) -> bool:
+    """Whether its receiver asked last, and nobody has answered: neither its sender nor a record that answers that."""
+    asked = [one for one in unit.receipts.answers(handoff.id) if one.action is HandoffAction.CLARIFY]
+    question = unit.view.record(handoff.question)
+    return bool(asked) and asked[-1].author != handoff.sender and (question is None or question.answered_by is None)
 
 
 def _is_waiting(unit: Unit, handoff: HandoffState) -> bool:
@@ -206,8 +238,8 @@ def _delta(unit: Unit, handoff: HandoffState, statement: HandoffOffered) -> Delt
     All of it, so that a handoff slipped in between hides nothing; what went to others is a branch of its own.
     """
     earlier = unit.handoffs.carried_before(handoff)
-    carried = {part: [record for named, record in earlier if named == part] for part in CARRIED}
-    parts = {part: (tuple(carried[part]), tuple(_ids(statement, part))) for part in CARRIED}
+    carried = {part: [record for named, record in earlier if named == part] for part in DROPPED}
+    parts = {part: (tuple(carried[part]), tuple(_ids(statement, part))) for part in DROPPED}
     old = {record for were, _ in parts.values() for record in were}
     new = {record for _, now in parts.values() for record in now}
     settled = frozenset(record for record in old if _is_settled(unit, record))
@@ -215,7 +247,7 @@ def _delta(unit: Unit, handoff: HandoffState, statement: HandoffOffered) -> Delt
         Carried(**{part: were for part, (were, _) in parts.items()}),
         Carried(**{part: now for part, (_, now) in parts.items()}),
         settled=settled,
-        words={record: _words(unit, record, handoff.scope) for record in old | new} if old != new else {},
+        words={record: _words(unit, record) for record in old | new} if old != new else {},
     )
 
 
@@ -227,8 +259,10 @@ def _is_settled(unit: Unit, record: str) -> bool:
     return state.status(unit.now) is not Status.IN_FORCE or state.label < Label.ATTRIBUTED
 
 
-def _words(unit: Unit, record: str, scope: str) -> str:
-    served = look_up(unit, record, scope)
+def _words(unit: Unit, record: str) -> str:
+    """A digest of what a record says, in whatever scope: what crossed is said again in the words it had."""
+    state = unit.view.record(record)
+    served = look_up(unit, record, state.scope) if state else None
     if served is None:
         return record
     told = f"{served.state.kind}\0{served.content.title}\0{served.content.body}\0{served.content.rationale}"

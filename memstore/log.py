@@ -18,7 +18,7 @@ from memstore.core.entries import Entry, Logged, leaf_of
 from memstore.core.epochs import may_act_now
 from memstore.core.fold import fold, judge_entry
 from memstore.core.handoffs import permitted_handoff
-from memstore.core.merkle import consistency_proof, inclusion_proof, root_of, verify_consistency, verify_inclusion
+from memstore.core.merkle import consistency_proof, root_of, verify_consistency
 from memstore.core.notes import Checkpoint, verify_checkpoint
 from memstore.core.policy import Allowed, Decision, KeyState, may_author, may_be_signed
 from memstore.core.records import Content, content_digest
@@ -38,6 +38,7 @@ from memstore.core.statements import (
 )
 from memstore.errors import IntegrityError, MemStoreError, NotFound
 from memstore.ports import Head, Store, Unit
+from memstore.proving import inclusion
 from memstore.relabel import carry_out
 from memstore.signing import origin_of_store, store_id
 from memstore.verifying import is_signed_by, signing_key
@@ -315,15 +316,16 @@ def replay(unit: Unit, *, signatures: _Signatures | None = None, progress: Progr
     disclosures = list(unit.disclosures.replayed())
     size = unit.log.head().size
     unit.forget_projection()
-    at = 0
+    at = epoch = 0
     for logged in unit.log.entries():
         entry = logged.entry
         moment = unit.at(entry.logged_at)
         # What was shown before an entry was written stands at a position no higher than the entry's.
         at = _replay_until(moment, disclosures, at, entry.seq)
         statement = parse_statement(entry.payload_type, logged.payload)
-        if not _was_allowed(moment, entry, statement):
+        if not _was_allowed(moment, entry, statement, epoch):
             yield Problem(entry.seq, "not_allowed", "its author may not do this")
+        epoch = statement.epoch if isinstance(statement, Restored) else epoch
         if judge_entry(statement, entry.signature, moment.view) != entry.verdict:
             yield Problem(entry.seq, "bad_label", "the label or its reasons are not what the rules give")
         context = moment.view.context(statement.launch)
@@ -331,7 +333,7 @@ def replay(unit: Unit, *, signatures: _Signatures | None = None, progress: Progr
             yield Problem(entry.seq, "bad_disclosures", "what its context was shown is not what the entry commits to")
         stored = unit.contents.get(entry.seq) if isinstance(statement, Recorded) else None
         content = Content.parse(stored.content) if stored else None
-        carry_out(moment, fold(entry, statement, moment.view), content)
+        carry_out(moment, fold(entry, statement, moment.view), content, act=entry.seq)
         if signatures is not None:
             # After the fold: the first statement registers the key that signs it.
             signatures.check(moment, logged, statement.author)
@@ -339,7 +341,7 @@ def replay(unit: Unit, *, signatures: _Signatures | None = None, progress: Progr
     _replay_until(unit, disclosures, at, size)
 
 
-def _was_allowed(moment: Unit, entry: Entry, statement: Statement) -> bool:
+def _was_allowed(moment: Unit, entry: Entry, statement: Statement, epoch: int) -> bool:
     """Whether the author might make this statement then; the first is the operator's own registration."""
     if entry.seq == 0:
         return isinstance(statement, PrincipalRegistered) and statement.name == statement.author == OPERATOR_NAME
@@ -349,7 +351,7 @@ def _was_allowed(moment: Unit, entry: Entry, statement: Statement) -> bool:
     asked: tuple[Decision, ...]
     asked = (permitted(statement, moment.view, moment.now), permitted_handoff(statement, moment.view, moment.now))
     asked += may_be_signed(entry.signature, author), may_author(statement, author)
-    asked += (may_act_now(statement, seq=entry.seq, epoch=moment.log.head().epoch),)
+    asked += (may_act_now(statement, seq=entry.seq, epoch=epoch),)
     return all(isinstance(decision, Allowed) for decision in asked)
 
 
@@ -395,17 +397,14 @@ def prove(store: Store, record: str) -> dict[str, Any]:
     A handoff and a receipt are proved by their ids as well.
     """
     with store.read() as unit:
-        state = unit.view.record(record) or unit.view.handoff(record) or unit.receipts.receipt(record)
+        state = unit.view.record(record) or unit.view.handoff(record) or unit.view.receipt(record)
         if state is None:
             raise NotFound("There is no record of this id", code="unknown_id", next_call="memory_search finds records.")
         head = unit.log.head()
         logged = unit.log.entry(state.seq)
         if logged is None:
             raise IntegrityError("The record's entry is missing", code="tampered")
-        proof = inclusion_proof(unit.log.leaves(head.size), state.seq)
-        verify_inclusion(
-            leaf_hash=leaf_of(logged.entry), index=state.seq, size=head.size, proof=proof, root=head.frontier.root()
-        )
+        proof = inclusion(unit, logged)
     return {
         "id": record,
         "entry": logged.entry.as_leaf(),

@@ -7,13 +7,15 @@ holds ids and closed values. What its type must say and does not is refused with
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from memstore.contracts import in_use
-from memstore.core.boundary import NONE, missing
+from memstore.contracts import told as contract_told
+from memstore.core.boundary import FITS, NONE, fits, missing
 from memstore.core.canonical import canonical_bytes
 from memstore.core.forms import MAX_HOPS
-from memstore.core.handoffs import CAPABILITY, accepts_contract, hop_of, is_capable, may_delegate
+from memstore.core.handoffs import CAPABILITY, OPEN, accepts_contract, hop_of, is_capable, may_delegate
 from memstore.core.labels import Label
 from memstore.core.offers import HandoffOffered, HandoffType
 from memstore.core.policy import Principal
@@ -63,7 +65,7 @@ def offer(store: Store, key: StoreKey, caller: Caller, request: HandoffOfferRequ
                     code="key_conflict",
                     next_call="Repeat that call as it was, or choose another key.",
                 )
-            return _answer(unit, twin, "You offered this already; nothing was done twice.")
+            return _answer(unit, twin, _said_before(twin.status(unit.now)))
         ensure_context(unit, caller)
         fields = _fields(unit, key, caller, request, session)
         written = append(unit, key, caller.author, HandoffOffered, {**fields, "digest": digest, "key": keyed})
@@ -73,13 +75,18 @@ def offer(store: Store, key: StoreKey, caller: Caller, request: HandoffOfferRequ
         return _answer(unit, made, _note(made, request))
 
 
+def _said_before(status: HandoffStatus) -> str:
+    again = "" if status in OPEN else f" It is {status}: to offer the work anew, pass an idempotency_key of its own."
+    return f"You offered this already; nothing was done twice.{again}"
+
+
 def _digest(told: Any) -> str:
     return hashlib.sha256(canonical_bytes(told, nfc=False)).hexdigest()
 
 
 def _answer(unit: Unit, handoff: HandoffState, note: str) -> Answer:
-    receiver = unit.view.principal(handoff.receiver)
-    problems = inspect(unit, handoff, receiver).problems if receiver else ()
+    receiver, contract = unit.view.principal(handoff.receiver), unit.view.contract(handoff.contract)
+    problems = inspect(unit, handoff, receiver, handoff.scope).problems if receiver else ()
     return Answer(
         {
             "handoff": handoff.id,
@@ -87,6 +94,7 @@ def _answer(unit: Unit, handoff: HandoffState, note: str) -> Answer:
             "problems": rules_of(problems),
             "hop": handoff.hop,
             "receiver": handoff.receiver,
+            "contract": contract_told(contract) if contract else {},
             "note": note,
         }
     )
@@ -110,9 +118,15 @@ def _fields(
     if kind is HandoffType.DELEGATE:
         _refuse_tainted(unit, caller)
     contract = in_use(unit, request.contract).name if request.contract else ""
-    receiver = _receiver(unit, caller, kind, request.to, contract)
+    receiver = _receiver(unit, caller, kind, request, contract)
     if request.fallback:
         _known(unit, caller, request.fallback, "fallback")
+        if request.fallback == receiver.name:
+            raise InvalidInput(
+                "`fallback` names the receiver, and nobody would have it instead",
+                code="fallback_is_receiver",
+                next_call="Name somebody else, or leave it out: then it comes back to you.",
+            )
     task = session.task if session else ""
     parent = unit.handoffs.held(caller.scope, task, caller.name, caller.launch)
     hop = hop_of(kind, receiver.name, parent)
@@ -152,6 +166,12 @@ def _refuse_incomplete(kind: HandoffType, request: HandoffOfferRequest) -> None:
             "A part of it says nothing", code="blank", next_call='Say it, leave it out, or pass ["none"] for a list.'
         )
     lacking = missing(kind, request.model_dump())
+    if "outputs" in lacking and request.outputs == [NONE]:
+        raise InvalidInput(
+            f"A {kind} without outputs hands over nothing",
+            code="missing_minimum",
+            next_call="Name records in `outputs`; what came to nothing is a finding too, or fail the handoff you hold.",
+        )
     if lacking:
         raise InvalidInput(
             f"A {kind} must say more: {', '.join(f'`{part}`' for part in lacking)} missing",
@@ -171,9 +191,10 @@ def _refuse_tainted(unit: Unit, caller: Caller) -> None:
         )
 
 
-def _receiver(unit: Unit, caller: Caller, kind: HandoffType, to: str, contract: str) -> Principal:
+def _receiver(unit: Unit, caller: Caller, kind: HandoffType, request: HandoffOfferRequest, contract: str) -> Principal:
+    to, fallback = request.to, request.fallback
     if not to.startswith(CAPABILITY):
-        found = _known(unit, caller, to, "to")
+        found = _known(unit, caller, to, "to", across=request.grant_scopes)
         if contract and not accepts_contract(found, contract):
             raise InvalidInput(
                 "The receiver does not accept this version of the contract",
@@ -184,7 +205,9 @@ def _receiver(unit: Unit, caller: Caller, kind: HandoffType, to: str, contract: 
     able = [
         one
         for one in unit.registry.principals()
-        if one.name != caller.name and is_capable(one, to, contract) and _can_work(unit, caller, one)
+        if one.name not in (caller.name, fallback)
+        and is_capable(one, to, contract)
+        and _can_work(unit, one, (caller.scope,))
         # Of those that the caller may delegate to: whom it may not is no receiver, however idle.
         if kind is not HandoffType.DELEGATE or may_delegate(caller.principal, one, unit.view)
     ]
@@ -210,24 +233,29 @@ def _open_work(unit: Unit, scope: str) -> dict[str, int]:
     return busy
 
 
-def _known(unit: Unit, caller: Caller, name: str, field: str) -> Principal:
-    """The principal of this name that works in the caller's scope; unknown and out of reach look alike (T13)."""
+def _known(unit: Unit, caller: Caller, name: str, field: str, *, across: Sequence[str] = ()) -> Principal:
+    """The principal of this name that works in the caller's scope; unknown and out of reach look alike (T13).
+
+    `across` are the scopes of a grant that goes with it: one that names both leads to who works in another.
+    """
     found = unit.view.principal(name)
-    if found is None or caller.scope not in found.scopes or found.role not in WORKERS:
+    leads = caller.scope in across and set(across) <= set(caller.principal.scopes)
+    scopes = tuple(across) if leads else (caller.scope,)
+    if found is None or set(scopes).isdisjoint(found.scopes) or found.role not in WORKERS:
         raise NotFound(
             f"`{field}` names nobody who works here", code="unknown_principal", next_call="See memstore://agents."
         )
     if found.name == caller.name:
         raise InvalidInput(f"`{field}` names yourself", code="to_oneself", next_call="Name somebody else, or go on.")
-    if not _can_work(unit, caller, found):
+    if not _can_work(unit, found, scopes):
         raise Denied(f"`{field}` names a principal that was retired", code="retired", next_call="Name another.")
     return found
 
 
-def _can_work(unit: Unit, caller: Caller, principal: Principal) -> bool:
+def _can_work(unit: Unit, principal: Principal, scopes: tuple[str, ...]) -> bool:
     keys = unit.registry.keys_of(principal.name)
     stands = bool(keys) and keys[-1].retired is None and keys[-1].compromised is None
-    return stands and caller.scope in principal.scopes and principal.role in WORKERS
+    return stands and not set(scopes).isdisjoint(principal.scopes) and principal.role in WORKERS
 
 
 def outputs_of(unit: Unit, caller: Caller, kind: HandoffType, asked: list[str]) -> list[str]:
@@ -340,7 +368,16 @@ def _as_record(
 ) -> str:
     """The id that an item is, or that of the record that its text becomes."""
     if _is_id(item):
-        return known_records(unit, caller, [item], part)[0]
+        record = known_records(unit, caller, [item], part)[0]
+        state = unit.view.record(record)
+        if state is None or not fits(part, state.kind):
+            kinds = " or ".join(sorted(FITS[part]))
+            raise InvalidInput(
+                f"`{part}` names a record of another kind",
+                code="wrong_kind",
+                next_call=f"Name a {kinds}, or pass it as text, which becomes one.",
+            )
+        return record
     more: dict[str, Any] = {"rationale": item} if kind is Kind.REJECTED else {}
     return said_as(unit, key, caller, item, kind, part, session=session, **more)
 

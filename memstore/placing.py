@@ -11,7 +11,8 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,17 +38,16 @@ def placed(target: Path) -> Iterator[Path]:
         forget_unfinished(target)
         fresh = _name_beside(target)
         fresh.mkdir(mode=0o700)
-    held = _lock(fresh)
-    try:
+    with ExitStack() as ended:
+        ended.callback(shutil.rmtree, fresh, ignore_errors=True)
+        with _told():
+            ended.callback(os.close, _lock(fresh))
         yield fresh
         with _told():
             for path in [*sorted(fresh.rglob("*")), fresh]:
                 _sync(path)
             fresh.rename(target)
             _sync(target.parent)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-        os.close(held)
 
 
 @contextmanager
@@ -65,18 +65,26 @@ def placed_file(target: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            # A link, unlike a renaming, never replaces what came there meanwhile.
-            os.link(fresh, target)
+            _give_name(fresh, target)
         with _told():
             _sync(target.parent)
     finally:
         fresh.unlink(missing_ok=True)
 
 
+def _give_name(fresh: Path, target: Path) -> None:
+    try:
+        # A link, unlike a renaming, never replaces what came there meanwhile.
+        os.link(fresh, target)
+    except PermissionError:  # a file system without links: the folder could be written just now
+        refuse_taken(target)
+        fresh.rename(target)
+
+
 def unfinished(target: Path) -> list[Path]:
     """What interrupted runs left beside `target`; what a running one fills is not among it."""
     found = []
-    for path in sorted(target.parent.glob(f".{target.name}.part-*")):
+    for path in sorted(target.parent.glob(f".{escape(target.name)}.part-*")):
         with suppress(OSError):
             held = _lock(path)
             os.close(held)

@@ -14,9 +14,11 @@ from typing import Any
 
 from memstore.answers import Giver, Page
 from memstore.candidates import candidates
+from memstore.core.epochs import epoch_of
 from memstore.core.labels import Label
 from memstore.cursors import MOST_SERVED, Cursor, decode_cursor, encode_cursor, part
 from memstore.embedding import Question
+from memstore.looking_back import look_back
 from memstore.moments import Instant, Position, parse_moment
 from memstore.ports import Filter, Share, Store, Unit, VectorIndex
 from memstore.render import Answer, Budget, Found, tokens
@@ -59,7 +61,7 @@ def search(
     store: Store, key: StoreKey, caller: Caller, request: SearchRequest, *, question: Question, index: VectorIndex
 ) -> Answer:
     """What stands in the caller's scope for this query, in three sections (3.4); `question` is what indexes get."""
-    told = request.model_dump(exclude={"cursor", "max_tokens", "limit"})
+    told = {**request.model_dump(exclude={"cursor", "max_tokens", "limit"}), "epoch": epoch_of(caller.launch)}
     cursor = decode_cursor(request.cursor, told, SECTIONS) if request.cursor else None
 
     def look(unit: Unit) -> tuple[Answer, Page]:
@@ -98,13 +100,8 @@ def _filter(unit: Unit, caller: Caller, request: SearchRequest) -> Filter:
             wanted = replace(wanted, until_seq=seq)
         case Instant(micros):
             wanted = replace(wanted, until_at=micros)
-    match parse_moment(request.as_of, "as_of"):
-        case Position(seq):
-            logged = unit.log.entry(min(seq, unit.log.head().size - 1))
-            wanted = replace(wanted, before=seq + 1, now=logged.entry.logged_at if logged else 0)
-        case Instant(micros):
-            wanted = replace(wanted, before=unit.log.size_at(micros), now=micros)
-    return wanted
+    back = look_back(unit, request.as_of)
+    return replace(wanted, before=back.before, now=back.now) if back else wanted
 
 
 @dataclass(slots=True)

@@ -81,6 +81,6 @@ def _raised_by(unit: Unit, record: str) -> int:
             shown=0,
             label=Label.TRUSTED,
         )
-        raised = len(carry_out(unit, [review], None))
+        raised = len(carry_out(unit, [review], None, act=review.seq))
         raise _Undone
     return raised

@@ -36,6 +36,7 @@ def get(store: Store, key: StoreKey, caller: Caller, request: GetRequest) -> Ans
         records: list[dict[str, Any]] = []
         quarantined: list[dict[str, Any]] = []
         missing: list[str] = []
+        unit.foresee(request.ids)
         for asked in dict.fromkeys(request.ids):
             served = look_up(unit, resolve(unit, caller, asked), caller.scope)
             if served is None:
@@ -57,6 +58,8 @@ def _whole(giver: Giver, served: Served, detail: str) -> dict[str, Any]:
     """A record in full; where the budget does not hold it, cut, with what was left out under `cut`."""
     now, page = giver.unit.now, giver.page
     item = listing(served, now) if detail == "ids" else hit(served, detail, now)
+    if detail == "full" and (under := giver.unit.receipts.worked_under(served.state)):
+        item["under"] = under
     if page.budget.take(item):
         if detail != "ids":
             page.show(served, Extent.FULL if detail == "full" else Extent.CONCISE)

@@ -153,6 +153,7 @@ def _session_over() -> Conflict:
 
 def known_records(unit: Unit, caller: Caller, ids: list[str], field: str) -> list[str]:
     """The ids as records of this scope; unknown and forbidden look alike (T13)."""
+    unit.foresee(ids, whole=False)
     return [_record(unit, caller, asked, field).id for asked in dict.fromkeys(ids)]
 
 

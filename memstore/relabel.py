@@ -22,8 +22,9 @@ from memstore.errors import InternalError
 from memstore.ports import Claim, Unit
 
 
-def carry_out(unit: Unit, changes: Iterable[Change], content: Content | None) -> list[int]:
-    """Apply what a statement changes, and all that follows; the positions of the records that it touched, in order."""
+def carry_out(unit: Unit, changes: Iterable[Change], content: Content | None, *, act: int) -> list[int]:
+    """Apply what the entry at `act` changes, and all that follows; positions of the records it touched, in order."""
+    unit.act(act)
     touched: set[int] = set()
     for change in changes:
         match change:

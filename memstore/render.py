@@ -58,7 +58,8 @@ def _posture(served: Served) -> str:
 
 def listing(served: Served, now: int, rank: int = 0) -> dict[str, Any]:
     """What stands about a record without a word that its author chose (detail `ids`): no text, and no task (T11)."""
-    return {
+    since = {"fell_since": True} if served.fell_since and not served.reasons else {}
+    return since | {
         "id": served.id,
         "kind": str(served.state.kind),
         "label": str(served.label),

@@ -166,7 +166,7 @@ class HistoryRequest(Request):
     id: IdOrKey = ""
     task: Task = ""
     of_session: IdOrKey = ""
-    view: Literal["timeline", "disclosures"] = "timeline"
+    view: Literal["timeline", "why", "blame", "impact", "disclosures"] = "timeline"
     since: When = ""
     until: When = ""
     as_of: When = ""

@@ -15,8 +15,11 @@ from typing import Any, Concatenate, Self, TypeVar
 
 from memstore import (
     attestations,
+    briefs,
     bundling,
     checking,
+    contracts,
+    delta,
     gates,
     grants,
     handoffs,
@@ -28,6 +31,7 @@ from memstore import (
     query,
     queue,
     reading,
+    receiving,
     recording,
     report,
     reviewing,
@@ -274,6 +278,10 @@ class MemStore:
         """What happened, oldest first: {events[], next_cursor}."""
         return history.history(self._store, self._renewed(), request)
 
+    def delta(self, start: str, end: str) -> Answer:
+        """What came, fell and changed between two positions, times or handoffs: {since, until, events[], count}."""
+        return delta.delta(self._store, self._renewed(), start, end)
+
     @verb(SessionStartRequest)
     def session_start(self, request: SessionStartRequest) -> Answer:
         """Start a session on a task: {session, expires_at, mark, brief, note}."""
@@ -306,7 +314,7 @@ class MemStore:
     @verb(HandoffReceiveRequest)
     def handoff_receive(self, request: HandoffReceiveRequest) -> Answer:
         """The verdict on a handoff, and a receipt: {valid, problems[], delta, outputs, receipt, posture, mark, …}."""
-        return handoffs.receive(self._store, self._key, self._renewed(), request)
+        return receiving.receive(self._store, self._key, self._renewed(), request)
 
     @verb(HandoffRespondRequest)
     def handoff_respond(self, request: HandoffRespondRequest) -> Answer:
@@ -375,28 +383,18 @@ class MemStore:
 
     def brief(self, session: str, max_tokens: int = 1500) -> Answer:
         """The brief of a session of this scope, as the resource `memstore://session/{id}/brief` gives it."""
-        return sessions.brief_again(self._store, self._caller(), session, max_tokens)
+        return briefs.brief_again(self._store, self._caller(), session, max_tokens)
 
     def renew(self) -> None:
-        """Extend the lease of the current session: what a server does while its client is there (3.6)."""
-        self._renewed()
+        """Extend the leases of the current session and of the handoffs that this context holds.
+
+        What a server does while its client is there (3.6).
+        """
+        handoffs.renew_held(self._store, self._renewed(), lease_seconds=self._lease_seconds)
 
     def agents(self) -> list[dict[str, Any]]:
         """The principals that share this caller's scope: names, roles, whom they are under, what they can and take."""
-        scope = self._caller().scope
-        with self._store.read() as unit:
-            found = [p for p in unit.registry.principals() if scope in p.scopes]
-        return [
-            {
-                "name": one.name,
-                "role": str(one.role),
-                "under": one.under,
-                "team": one.team,
-                "capabilities": list(one.capabilities),
-                "accepts": list(one.accepts),
-            }
-            for one in found
-        ]
+        return contracts.takers(self._store, self._caller().scope)
 
     def _refuse_locked(self, opens: bool) -> None:
         if self._lockdown and opens:

@@ -26,7 +26,7 @@ from memstore.core.statements import (
     Recorded,
     Role,
 )
-from memstore.errors import Denied, InternalError
+from memstore.errors import Denied, InternalError, InvalidInput, NotFound
 from memstore.ports import Store, Unit
 from memstore.verifying import verified
 from memstore.write import Author
@@ -84,10 +84,11 @@ class Served:
     """A record as it stands at one moment, verified; `content` counts only where `signature` is good.
 
     `revisit` holds what it hangs on that has changed: (record id, what became of that); `entered` is the label that it
-    was logged with.
+    was logged with. `today` is how it stands now, which is another thing than `state` where somebody looks back.
     """
 
     state: RecordState
+    today: RecordState
     status: Status
     role: str
     signature: SignatureState
@@ -123,6 +124,12 @@ class Served:
         return tuple(found)
 
     @property
+    def fell_since(self) -> bool:
+        """Whether it stood higher at the moment looked back to than it does now: then no word of it is shown."""
+        now, then = self.today, self.state
+        return now.revoked or now.suspect or bool(now.retracted) or now.label < then.label
+
+    @property
     def only_stale(self) -> bool:
         """True for what is quarantined only because it is out of date: its last value may be seen for what it is."""
         return bool(self.reasons) and set(self.reasons) <= {Reason.EXPIRED, Reason.SUPERSEDED}
@@ -133,7 +140,7 @@ class Served:
 
         That is its task and key, and the title, source and arguments of an observation: none of it shows then (T11).
         """
-        return self.entered < Label.ATTRIBUTED or self.state.admitted or self.state.fell_at > NEVER_FELL
+        return self.entered < Label.ATTRIBUTED or self.today.admitted or self.today.fell_at > NEVER_FELL
 
     @property
     def title(self) -> str:
@@ -151,19 +158,21 @@ class Served:
 def look_up(unit: Unit, record: str, scope: str, *, as_of: int | None = None) -> Served | None:
     """The record of this id in this scope, verified; None where there is none, it is erased, or it is another scope's.
 
-    `as_of` is a log size to look back to: what replaced the record later does not count.
+    `as_of` is a log size to look back to, at whose time `unit` judges: what acts did to it later does not count.
     """
     state = unit.view.record(record)
     if state is None or state.scope != scope or state.erased:
         return None
-    if as_of is not None and state.superseded_by is not None and state.superseded_by >= as_of:
-        state = replace(state, superseded_by=None)
     statement, content, signature = verified(unit, state)
+    # T12: what is broken now is served as broken, whatever it was.
+    today = state if statement else replace(state, label=Label.UNTRUSTED)
+    state = today if as_of is None or not statement else unit.past.standing(today, as_of)
     logged = unit.log.entry(state.seq)
     author = unit.view.principal(state.author)
     revisit = revisit_causes(unit, state, statement.conditions if statement else ())
     return Served(
-        state=state if statement else replace(state, label=Label.UNTRUSTED),
+        state=state,
+        today=today,
         status=state.status(unit.now),
         role=str(author.role) if author else "",
         signature=signature,
@@ -225,6 +234,7 @@ def known_mark(unit: Unit, caller: Caller, shown: Sequence[Shown]) -> Mark | Non
     """The caller's mark if all of this is on record as shown already; else None: then it has to be put there."""
     if unit.log.head().copied:
         return Mark()  # read by people alone, who have no mark, and of whom a copy keeps no record
+    unit.foresee([item.served.id for item in shown], whole=False)
     if shown and unit.disclosures.unseen(caller.launch, [_disclosure(unit, item) for item in shown]):
         return None
     context = unit.view.context(caller.launch)
@@ -236,11 +246,14 @@ def disclose(store: Store, caller: Caller, shown: Sequence[Shown]) -> Mark | Non
 
     None means: what was looked up no longer stands as it did (erased, relabelled, superseded); look again.
     """
+    records = [item.served.id for item in shown]
     with store.write() as unit:
+        unit.foresee(records, whole=False)
         if any(_moved(unit, item.served) for item in shown):
             return None
+        told = [_disclosure(unit, item) for item in shown]
         ensure_context(unit, caller)
-        unit.disclosures.disclose(caller.launch, [_disclosure(unit, item) for item in shown])
+        unit.disclosures.disclose(caller.launch, told)
         context = unit.view.context(caller.launch)
         return context.mark if context else Mark()
 
@@ -274,6 +287,39 @@ def resolve(unit: Unit, caller: Caller, asked: str) -> str:
     return asked if name == asked else unit.records.named(caller.name, caller.scope, name)
 
 
+MOST_CANDIDATES = 8
+_SHORT = re.compile(r"m-[a-z2-7]{1,25}")
+
+
+def named(unit: Unit, caller: Caller, asked: str, before: int) -> RecordState:
+    """The record meant in the caller's scope: by id, by the beginning of one, or by `key:NAME`; `before` a log's size.
+
+    Raises `NotFound` alike for what is unknown and for what is of another scope.
+    """
+    name = whole_id(unit, caller, asked)
+    state = unit.view.record(name) if name else None
+    if state is None or state.scope != caller.scope or state.seq >= before:
+        raise NotFound("There is no record of this id", code="unknown_id", next_call="memory_search finds records.")
+    return state
+
+
+def whole_id(unit: Unit, caller: Caller, asked: str) -> str:
+    """The id that begins like this in the caller's scope, or what `resolve` makes of it; "" for none.
+
+    Raises `InvalidInput` with the candidates where a beginning is of several.
+    """
+    name = resolve(unit, caller, asked)
+    if _SHORT.fullmatch(name):
+        found = unit.past.named(name, caller.scope, MOST_CANDIDATES + 1)
+        if len(found) > 1:
+            told = ", ".join(found[:MOST_CANDIDATES]) + (", and more" if len(found) > MOST_CANDIDATES else "")
+            raise InvalidInput(
+                f"Several ids begin like this: {told}", code="ambiguous_id", next_call="Give more of it."
+            )
+        name = found[0] if found else ""
+    return name
+
+
 _SAYABLE = re.compile(ID_PATTERN + r"|^key:[\w.:/-]{1,200}$")
 
 
@@ -286,7 +332,7 @@ def _disclosure(unit: Unit, item: Shown) -> Disclosure:
     """As the record stands now, whatever moment the caller looked back to: that counts for what is written next."""
     state = unit.view.record(item.served.id)
     status = state.status(unit.now) if state else item.served.status
-    source = Source(item.served.id, item.served.label, status)
+    source = Source(item.served.id, item.served.today.label, status)
     if state is not None:
         source = replace(source, fell_at=state.fell_at, admitted=state.admitted)
     return Disclosure(item.served.state.seq, unit.log.head().size, unit.now, source, item.extent)
@@ -297,7 +343,7 @@ def _moved(unit: Unit, served: Served) -> bool:
     state = unit.view.record(served.id)
     if state is None or state.erased:
         return True
-    before = served.state
+    before = served.today
     return served.statement is not None and (state.label, state.suspect, state.revoked, state.retracted) != (
         before.label,
         before.suspect,

@@ -6,32 +6,23 @@ ids. Ending a session says what is left unverified instead of calling it complet
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
-from memstore.core.contexts import Extent
-from memstore.core.labels import Label, Mark, Status
+from memstore.briefs import brief_label, brief_of, title_of
+from memstore.core.labels import Status
 from memstore.core.records import Content
-from memstore.core.state import RecordState
 from memstore.core.statements import Kind, Origin, Outcome, Recorded, Role, SessionEnded, SessionStarted, Verification
 from memstore.errors import NotFound
 from memstore.handoffs import resume
-from memstore.inbox import GATES, UNDONE, item_of
-from memstore.ports import Filter, Share, Store, Unit
+from memstore.ports import Store, Unit
 from memstore.recording import current_session
-from memstore.render import Answer, Budget, revisited, snippet, timestamp
+from memstore.render import Answer, timestamp
 from memstore.requests import SessionEndRequest, SessionStartRequest
 from memstore.serving import (
     Caller,
-    Served,
-    Shown,
-    disclosed,
     ensure_context,
     look_up,
     mark_label,
-    readable,
-    revisit_causes,
 )
 from memstore.signing import StoreKey
 from memstore.write import append
@@ -39,11 +30,7 @@ from memstore.write import append
 MICROS = 1_000_000
 LEASE_SECONDS = 12 * 3600
 RENEW_AFTER_SECONDS = 600
-MOST_OF_A_KIND = 200
-MOST_ENDED = 20
-MOST_MISSES = 5  # items that did not fit, after which a list of the brief is over
-# What a brief tells of each tier, in this order.
-_TOLD = (Kind.CONSTRAINT, Kind.DECISION, Kind.QUESTION)
+MOST_ENDED = 200  # at one start; what is left is ended at the next
 
 
 def start(store: Store, key: StoreKey, caller: Caller, request: SessionStartRequest, *, lease_seconds: int) -> Answer:
@@ -81,9 +68,7 @@ def start(store: Store, key: StoreKey, caller: Caller, request: SessionStartRequ
 
 def _end_dead(unit: Unit, key: StoreKey, caller: Caller) -> None:
     """End the caller's sessions whose lease ran out: nobody else may say so, and their hypotheses are gone since."""
-    found = unit.records.sessions(caller.scope, most=MOST_OF_A_KIND)
-    dead = [one for one in found if one.principal == caller.name and one.ended and not one.closed]
-    for one in dead[:MOST_ENDED]:
+    for one in unit.records.dead(caller.scope, caller.name, most=MOST_ENDED):
         append(unit, key, caller.author, SessionEnded, {"session": one.id, "outcome": Outcome.ABANDONED})
 
 
@@ -92,7 +77,7 @@ def _store_goal(unit: Unit, key: StoreKey, caller: Caller, request: SessionStart
         return ""
     if caller.principal.role not in (Role.HUMAN, Role.LEAD):
         return "goal is not stored: a person or a lead writes the task's intent."
-    content = Content(title=_title_of(request.goal), body=request.goal)
+    content = Content(title=title_of(request.goal), body=request.goal)
     fields: dict[str, Any] = {"kind": Kind.INTENT, "scope": caller.scope, "task": request.task, "session": session}
     twin = unit.contents.twin(key.fingerprint(author=caller.name, fields=fields, content=content.to_bytes()))
     standing = unit.view.record(twin)
@@ -135,7 +120,7 @@ def end(store: Store, key: StoreKey, caller: Caller, request: SessionEndRequest)
         fields = {"scope": caller.scope, "task": session.task, "session": session.id, "origin": Origin.AGENT}
         kept = [{"id": i, "question": _as_question(unit, key, caller, i, fields)} for i in dict.fromkeys(request.keep)]
         # Before the summary is written: it is a finding too, and nobody verifies it.
-        problems = _problems(unit, session.id, request.outcome)
+        problems = [*_problems(unit, session.id, request.outcome), *_held(unit, caller)]
         if request.summary.strip():
             title = f"Summary of the session: {request.outcome}"
             content = Content(title=title, body=request.summary, tags=["session-summary"])
@@ -160,10 +145,14 @@ def _problems(unit: Unit, session: str, outcome: str) -> list[dict[str, Any]]:
     """What a reader of the outcome should know: a session is not complete that rests on what nobody verified."""
     if outcome != Outcome.COMPLETED:
         return []
+    own = unit.records.of_session(session)
+    # What was phrased in a handoff, a caveat say, is no result of the work.
+    phrased = unit.receipts.phrased([state.seq for state in own])
     unverified = [
         state.id
-        for state in unit.records.of_session(session)
-        if state.kind is Kind.FINDING
+        for state in own
+        if state.seq not in phrased
+        and state.kind is Kind.FINDING
         and state.verification is not Verification.VERIFIED
         and not (state.erased or state.revoked or state.retracted or state.superseded_by)
     ]
@@ -180,193 +169,10 @@ def _problems(unit: Unit, session: str, outcome: str) -> list[dict[str, Any]]:
     ]
 
 
-def brief_of(store: Store, caller: Caller, *, task: str, session: str, tokens: int) -> tuple[dict[str, Any], Mark, int]:
-    """The brief of a task within its budget, the mark after it, and how many items did not fit.
-
-    What goes first: the intent; then for each tier, the highest first, constraints, decisions (those to revisit before
-    others) and questions; then work in flight, and what changed.
-    """
-
-    def look(unit: Unit) -> tuple[tuple[dict[str, Any], int], _Brief]:
-        writer = _Brief(Budget(tokens - 100), caller)
-        return (writer.written(unit, task, session), writer.left_out), writer
-
-    (brief, left_out), mark = disclosed(store, caller, look)
-    return brief, mark, left_out
-
-
-class _Brief:
-    """A brief as it is being filled."""
-
-    def __init__(self, budget: Budget, caller: Caller) -> None:
-        self.budget = budget
-        self.caller = caller
-        self.shown: list[Shown] = []
-        self.left_out = 0
-
-    def written(self, unit: Unit, task: str, session: str) -> dict[str, Any]:
-        intent = self._intent(unit, task)
-        told: dict[Kind, list[dict[str, Any]]] = {kind: [] for kind in _TOLD}
-        # T10: all that is trusted goes in before anything that stands lower takes room.
-        for label in (Label.TRUSTED, Label.ATTRIBUTED):
-            for kind in _TOLD:
-                told[kind] += self._told(unit, self._of_kind(unit, task, kind, label))
-        return {
-            "intent": intent,
-            "constraints": told[Kind.CONSTRAINT],
-            "decisions": told[Kind.DECISION],
-            "questions": told[Kind.QUESTION],
-            "in_flight": self._in_flight(unit, task, session),
-            "handoffs": self._handoffs(unit, task),
-            "changed": self._changed(unit, task, session),
-        }
-
-    def _of_kind(self, unit: Unit, task: str, kind: Kind, label: Label) -> list[RecordState]:
-        """What stands of one kind and tier, what is to be revisited first, else newest first; no question answered."""
-        wanted = Filter(scope=self.caller.scope, now=unit.now, task=task, kinds=(kind,))
-        listed = unit.retrieval.newest(wanted, label=label, share=Share.IN_FORCE, most=MOST_OF_A_KIND)
-        self.left_out += listed.total - len(listed.ids)
-        states = [state for state in map(unit.view.record, listed.ids) if state is not None]
-        waiting = [state for state in states if state.answered_by is None]
-        hangs = unit.receipts.conditions([state.seq for state in waiting]) if kind is Kind.DECISION else {}
-        changed: dict[tuple[str, Label], bool] = {}
-
-        def to_revisit(state: RecordState) -> bool:
-            """Many decisions hang on few things, so each of those is looked at once for a label."""
-            for one in hangs.get(state.seq, ()):
-                if (one, state.label) not in changed:
-                    changed[one, state.label] = bool(revisit_causes(unit, state, (one,)))
-            return state.needs_revisit or any(changed[one, state.label] for one in hangs.get(state.seq, ()))
-
-        return sorted(waiting, key=lambda state: (not to_revisit(state), -state.seq))
-
-    def _looked_up(self, unit: Unit, states: list[RecordState]) -> Iterator[tuple[int, Served]]:
-        """(place, record), each verified when it is reached: a brief shows some twenty of what may be hundreds."""
-        for place, state in enumerate(states):
-            served = look_up(unit, state.id, self.caller.scope)
-            if served is not None and not served.reasons:
-                yield place, served
-
-    def _told(self, unit: Unit, states: list[RecordState]) -> list[dict[str, Any]]:
-        items: list[dict[str, Any]] = []
-        misses = 0
-        for place, served in self._looked_up(unit, states):
-            if misses == MOST_MISSES:
-                self.left_out += len(states) - place
-                break
-            item: dict[str, Any] = {"id": served.id, "label": str(served.label), "author": served.state.author}
-            if served.flags:
-                item["flags"] = list(served.flags)
-            if served.revisit:
-                item["revisit"] = revisited(served)
-            telling = served.label >= readable(unit, self.caller)
-            if telling:
-                content = served.content
-                words = {"title": content.title, "body": snippet(content.body), "rationale": snippet(content.rationale)}
-                item |= {name: value for name, value in words.items() if value}
-                item |= {"caveats": content.caveats} if content.caveats else {}
-            if not self.budget.take(item):
-                self.left_out += 1
-                misses += 1
-                continue
-            if telling:
-                self.shown.append(Shown(served, Extent.CONCISE))
-            items.append(item)
-        return items
-
-    def _intent(self, unit: Unit, task: str) -> dict[str, Any]:
-        """The newest intent of the highest tier, verbatim or not at all: a part of a request may say the opposite."""
-        tiers = [self._of_kind(unit, task, Kind.INTENT, label) for label in (Label.TRUSTED, Label.ATTRIBUTED)]
-        newest_first = [sorted(states, key=lambda state: -state.seq) for states in tiers]
-        intents = [served for states in newest_first for _, served in islice(self._looked_up(unit, states), 1)]
-        if not intents or intents[0].label < readable(unit, self.caller):
-            return {"id": intents[0].id} if intents else {}
-        newest = intents[0]
-        item = {
-            "id": newest.id,
-            "text": newest.content.body,
-            "author": newest.state.author,
-            "label": str(newest.label),
-            "flags": list(newest.flags),
-        }
-        if not self.budget.take(item):
-            self.left_out += 1
-            return {"id": newest.id}
-        self.shown.append(Shown(newest, Extent.FULL if _is_all_told(newest.content) else Extent.CONCISE))
-        return item
-
-    def _in_flight(self, unit: Unit, task: str, session: str) -> list[dict[str, Any]]:
-        items = []
-        for other in unit.records.sessions(self.caller.scope, most=MOST_OF_A_KIND):
-            if other.ended or other.task != task or other.id == session:
-                continue
-            item = {"session": other.id, "principal": other.principal, "started_at": timestamp(other.started_at)}
-            if self.budget.take(item):
-                items.append(item)
-        return items
-
-    def _handoffs(self, unit: Unit, task: str) -> list[dict[str, Any]]:
-        """Handoffs of the task that are not over and that this caller has to do with, those it is to have first.
-
-        A person has to do with every gate.
-        """
-        found, least = unit.handoffs.open_in(self.caller.scope, task=task), readable(unit, self.caller)
-        name = self.caller.name
-        person = self.caller.principal.role is Role.HUMAN
-        mine = [
-            one
-            for one in found
-            if name in (one.receiver, one.fallback, one.holder, one.sender) or (person and one.stage in GATES)
-        ]
-        mine.sort(key=lambda one: (name == one.sender, one.seq))
-        told = [item_of(unit, one, least=least) for one in mine if one.status(unit.now) in UNDONE]
-        return [item for item in told if self.budget.take(item)]
-
-    def _changed(self, unit: Unit, task: str, session: str) -> list[dict[str, Any]]:
-        """Records of the task that others wrote since this principal's last session in the scope began."""
-        mine = [
-            other
-            for other in unit.records.sessions(self.caller.scope, most=MOST_OF_A_KIND)
-            if other.principal == self.caller.name and other.id != session
-        ]
-        if not mine:
-            return []
-        wanted = Filter(scope=self.caller.scope, now=unit.now, task=task, since_at=mine[0].started_at)
-        items = []
-        for label in (Label.TRUSTED, Label.ATTRIBUTED):
-            found = unit.retrieval.newest(wanted, label=label, share=Share.IN_FORCE, most=MOST_OF_A_KIND)
-            for record in found.ids:
-                state = unit.view.record(record)
-                if state is None or state.author == self.caller.name:
-                    continue
-                item = {"id": state.id, "kind": str(state.kind), "author": state.author, "label": str(state.label)}
-                if self.budget.take(item):
-                    items.append(item)
-        return items
-
-
-def _is_all_told(content: Content) -> bool:
-    """Whether an intent's text is all there is of it: who has read that has read it whole (T6)."""
-    return content == Content(title=_title_of(content.body), body=content.body)
-
-
-def _title_of(goal: str) -> str:
-    """The title of an intent that came as a session's goal: the beginning of its first line."""
-    return snippet(goal.strip().split("\n")[0])[:200]
-
-
-def brief_label(brief: dict[str, Any]) -> Label:
-    """The lowest label of any words in a brief."""
-    told = [brief["intent"], *brief["constraints"], *brief["decisions"], *brief["questions"]]
-    labels = [Label.named(item["label"]) for item in told if "title" in item or "text" in item]
-    return min(labels, default=Label.TRUSTED)
-
-
-def brief_again(store: Store, caller: Caller, session: str, tokens: int) -> Answer:
-    """The brief of a session of this scope, given anew."""
-    with store.read() as unit:
-        found = unit.view.session(session)
-    if found is None or found.scope != caller.scope:
-        raise NotFound("There is no session of this id", code="unknown_id", next_call="Call session_start.")
-    brief, mark, _ = brief_of(store, caller, task=found.task, session=session, tokens=tokens)
-    return Answer({"session": session, "brief": brief, "mark": mark_label(caller, mark)}, brief_label(brief))
+def _held(unit: Unit, caller: Caller) -> list[dict[str, Any]]:
+    """The handoffs that this context goes on holding: nobody else has them before their leases run out."""
+    held = [one.id for one in unit.handoffs.leased(caller.name, caller.launch)]
+    if not held:
+        return []
+    what = f"{len(held)} handoffs are still held by this context"
+    return [{"code": "lease_held", "what": what, "ids": held, "next": "Complete them or let them fail, with a reason."}]

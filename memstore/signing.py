@@ -155,17 +155,21 @@ class StoreKey:
             ) from None
 
 
+class _Mute(Signer):
+    """Signs nothing: its key is no secret."""
+
+    def sign(self, message: bytes) -> bytes:
+        raise read_only_copy()
+
+
 class CopyKey(StoreKey):
     """Stands in where only a copy of a store is, and no key of it: refs can be given out, nothing can be signed."""
 
     def __init__(self, store: str) -> None:
         # No secret: whoever has the copy can read all of it.
         seed = hashlib.sha256(b"memstore copy v1\n" + store.encode()).digest()
-        super().__init__(Signer(STORE_KEY, Ed25519PrivateKey.from_private_bytes(seed)))
+        super().__init__(_Mute(STORE_KEY, Ed25519PrivateKey.from_private_bytes(seed)))
         self.store = store
-
-    def checkpoint(self, frontier: Frontier) -> str:
-        raise read_only_copy()
 
 
 def store_id(public: bytes) -> str:

@@ -112,7 +112,7 @@ def append(
     if content and isinstance(statement, Recorded):
         twins = key.fingerprint(author=author.name, fields=fields, content=raw)
         unit.contents.put(entry.seq, StoredContent(salt, raw, twins))
-    affected = carry_out(unit, changes, content)
+    affected = carry_out(unit, changes, content, act=entry.seq)
     return Written(id_of(statement, digest), entry, statement, tuple(affected))
 
 

@@ -89,6 +89,22 @@ MUTATIONS = (
         "tests/attacks/test_grants.py",
     ),
     Mutation(
+        "T3",
+        "a context ends with the restoring of its store",
+        "memstore/core/epochs.py",
+        "    if epoch_of(statement.launch) != epoch:",
+        "    if False:",
+        "tests/attacks/test_behind_a_backup.py",
+    ),
+    Mutation(
+        "T3",
+        "a process that runs on over a restored store is refused",
+        "memstore/service.py",
+        "        if head.epoch != self._epoch:",
+        "        if False:",
+        "tests/attacks/test_behind_a_backup.py",
+    ),
+    Mutation(
         "T4",
         "what does not stand is quarantined",
         "memstore/serving.py",

@@ -127,9 +127,9 @@ class Fleet:
         """What a command of the CLI opens: the principal's one continuing context."""
         return self._opened(name, scope, continuing=True)
 
-    def launched(self, name: str, launch: str) -> MemStore:
-        """A context whose launch is named here, for tests that need the same ids twice."""
-        signer = self.house.keyring.load(name)
+    def launched(self, name: str, launch: str, *, signer: Signer | None = None) -> MemStore:
+        """A context whose launch, or whose signer, is named here, for tests that need the same ids twice."""
+        signer = signer or self.house.keyring.load(name)
         return MemStore(
             self.house.store,
             self.house.key,

@@ -24,10 +24,11 @@ from memstore.errors import MemStoreError
 from memstore.service import MemStore
 
 LEASE = 900
+ABLE = "capability:review"  # which the worker alone has
 ATTEMPTS = 3
-SENDER, WORKER, OWNER = "ada", "ben", "lead"
+SENDER, WORKER, OWNER, PERSON = "ada", "ben", "lead", "ann"
 TO_TAKE = ("offered", "clarification_requested", "dead_letter")
-OVER = {"completed", "failed", "rejected", "cancelled"}
+OVER = {"completed", "failed", "rejected", "cancelled", "denied"}
 
 
 @dataclass
@@ -42,17 +43,25 @@ class Account:
     until: int = 0
     holder: str = ""
     deadline: int = 0
-    receipts: dict[str, tuple[str, int, list[str]]] = field(default_factory=dict)  # by launch: receipt, token, codes
+    # by launch: receipt, token, codes, and what those depended on
+    receipts: dict[str, tuple[str, int, list[str], tuple[bool, bool, int]]] = field(default_factory=dict)
+    asked: bool = False  # and not answered before it was accepted
+    answered: int = 0
     effects: int = 0  # how often work on it was finished
 
     def state(self, now: int) -> str:
         lapsed = self.stage == "accepted" and now >= self.until
-        waits = lapsed or self.stage in ("offered", "clarification_requested")
+        waits = lapsed or self.stage in ("awaiting_approval", "offered", "clarification_requested")
         if waits and self.deadline and now >= self.deadline:
             return "dead_letter"
         if lapsed:
             return "offered" if self.attempts < ATTEMPTS else "dead_letter"
         return self.stage
+
+    def found(self, now: int) -> tuple[bool, bool, int]:
+        """What an inspection depends on here: an open question, a deadline that is past, how often it was answered."""
+        asked = self.stage == "clarification_requested" or self.asked
+        return asked, bool(self.deadline) and now >= self.deadline, self.answered
 
     def taker(self, now: int) -> str:
         return OWNER if self.state(now) == "dead_letter" else WORKER
@@ -76,7 +85,7 @@ class Handoffs(RuleBasedStateMachine):
 
     @staticmethod
     def names() -> list[str]:
-        return [SENDER, f"{WORKER}/1", f"{WORKER}/2", OWNER]
+        return [SENDER, f"{WORKER}/1", f"{WORKER}/2", OWNER, PERSON]
 
     def teardown(self) -> None:
         if hasattr(self, "fleet"):
@@ -106,18 +115,20 @@ class Handoffs(RuleBasedStateMachine):
             assert again["state"] == first["state"]
         return first
 
-    @rule(doubled=st.booleans(), deadline=st.booleans())
-    def offer(self, doubled: bool, deadline: bool) -> None:
+    @rule(doubled=st.booleans(), deadline=st.booleans(), gate=st.booleans(), to=st.sampled_from([WORKER, ABLE]))
+    def offer(self, doubled: bool, deadline: bool, gate: bool, to: str) -> None:
         self.made += 1
         arguments: dict[str, Any] = {"outputs": [self.output], "questions": ["none"], "fallback": OWNER}
         arguments["idempotency_key"] = str(self.made)
-        account = Account("", arguments)
+        account = Account("", arguments, stage="awaiting_approval" if gate else "offered")
+        if gate:
+            arguments["gate"] = f"May it be done, number {self.made}?"
         if deadline:
             account.deadline = self.now + 2 * LEASE * 1_000_000
             from memstore.render import timestamp
 
             arguments["deadline"] = timestamp(account.deadline)
-        call = lambda: self.members[SENDER].handoff_offer(WORKER, "transfer", **arguments)  # noqa: E731
+        call = lambda: self.members[SENDER].handoff_offer(to, "transfer", **arguments)  # noqa: E731
         account.id = self._twice(doubled, call)["handoff"]
         assert account.id not in {other.id for other in self.accounts}
         self.accounts.append(account)
@@ -141,7 +152,7 @@ class Handoffs(RuleBasedStateMachine):
             assert not may or state in OVER
             return
         assert may or (state == "accepted" and name == WORKER)
-        account.receipts[who] = (found["receipt"], account.token, codes(found))
+        account.receipts[who] = (found["receipt"], account.token, codes(found), account.found(self.now))
 
     @precondition(lambda self: any(account.receipts for account in self.accounts))
     @rule(data=st.data(), who=st.sampled_from([f"{WORKER}/1", f"{WORKER}/2", OWNER]), doubled=st.booleans())
@@ -149,7 +160,7 @@ class Handoffs(RuleBasedStateMachine):
         account, name = self._pick(data), who.split("/")[0]
         if who not in account.receipts:
             return
-        receipt, token, problems = account.receipts[who]
+        receipt, token, problems, seen = account.receipts[who]
         state = account.state(self.now)
         open_to = state in TO_TAKE and account.taker(self.now) == name
         member, size = self.members[who], self.fleet.size()
@@ -161,7 +172,11 @@ class Handoffs(RuleBasedStateMachine):
         except MemStoreError as error:
             refused = error.code
         if refused:
-            assert not (open_to and token == account.token) or refused == "old_receipt"
+            # Only what is another finding than then makes the receipt of this attempt an old one.
+            same = open_to and token == account.token and seen == account.found(self.now)
+            assert not same, refused
+            if open_to:
+                assert refused == "old_receipt"
             assert self.fleet.size() == size
             return
         if self.fleet.size() == size:
@@ -207,11 +222,45 @@ class Handoffs(RuleBasedStateMachine):
         if state == "offered":
             question = f"Why {self.made}?"
             self._twice(doubled, lambda: worker.handoff_respond(account.id, "clarify", question=question))
-            account.stage = "clarification_requested"
+            account.stage, account.asked = "clarification_requested", True
         elif state == "clarification_requested":
             reason = f"Because of {self.made}"
             self._twice(doubled, lambda: sender.handoff_respond(account.id, "clarify", reason=reason))
-            account.stage = "offered"
+            account.stage, account.asked, account.answered = "offered", False, account.answered + 1
+
+    @precondition(lambda self: self.accounts)
+    @rule(data=st.data(), who=st.sampled_from([f"{WORKER}/1", OWNER]), doubled=st.booleans())
+    def reject(self, data: Any, who: str, doubled: bool) -> None:
+        account, name = self._pick(data), who.split("/")[0]
+        state, size = account.state(self.now), self.fleet.size()
+        call = lambda: self.members[who].handoff_respond(account.id, "reject", reason="Not mine")  # noqa: E731
+        try:
+            self._twice(doubled, call)
+        except MemStoreError:
+            # A gate that nobody decided by its deadline is turned down by the fallback owner.
+            assert not (state in TO_TAKE and account.taker(self.now) == name)
+            assert self.fleet.size() == size
+            return
+        if self.fleet.size() != size:
+            assert state in TO_TAKE
+            assert account.taker(self.now) == name
+            account.stage = "rejected"
+
+    @precondition(lambda self: any(account.stage == "awaiting_approval" for account in self.accounts))
+    @rule(data=st.data(), approved=st.booleans(), doubled=st.booleans(), who=st.sampled_from([PERSON, OWNER]))
+    def decide(self, data: Any, approved: bool, doubled: bool, who: str) -> None:
+        account, size = self._pick(data), self.fleet.size()
+        state = account.state(self.now)
+        try:
+            self._twice(doubled, lambda: self.members[who].handoff_decide(account.id, approved=approved))
+        except MemStoreError:
+            assert who == OWNER or state != "awaiting_approval"
+            assert self.fleet.size() == size
+            return
+        assert who == PERSON
+        if self.fleet.size() != size:
+            assert state == "awaiting_approval"
+            account.stage = "offered" if approved else "denied"
 
     @precondition(lambda self: self.accounts)
     @rule(data=st.data(), doubled=st.booleans())
@@ -261,8 +310,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("template") / "store"
     with Fleet(folder) as fleet:
         fleet.agent(OWNER, role="lead")
-        for name in (SENDER, WORKER):
-            fleet.agent(name, under=OWNER)
+        fleet.agent(SENDER, under=OWNER)
+        fleet.agent(WORKER, under=OWNER, capabilities=("review",))
+        fleet.agent(PERSON, role="human")
     return folder
 
 

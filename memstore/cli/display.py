@@ -190,18 +190,36 @@ def _opened(answer: dict[str, Any]) -> Iterator[str]:
 
 def _timeline(answer: dict[str, Any]) -> Iterator[str]:
     for event in answer["events"]:
+        if event["event"] == "gap":
+            yield click.style(f"        … {_gap(event)}", fg="yellow")
+            continue
         what = event["event"].replace("_", " ")
         parts = [_line(event.get("kind", what)) if event["event"] == "recorded" else _line(what)]
         parts += [_label(event["label"])] if "label" in event else []
         parts += [_named(event[name]) for name in ("status", "outcome", "id", "task") if event.get(name)]
         parts += [_line(flag) for flag in event.get("flags", [])]
-        at = _line(event["at"])[:19].replace("T", " ")
-        yield f"{event['seq']:>6}  {click.style(at, dim=True)}  {_line(event['author'])}: {'  '.join(parts)}"
+        parts += [_turned(event.get("was"), event["now"])] if "now" in event else []
+        at = click.style(_line(event["at"])[:19].replace("T", " ") + "  ", dim=True) if "at" in event else ""
+        yield f"{event['seq']:>6}  {at}{_line(event['author'])}: {'  '.join(parts)}"
         if event.get("title"):
             yield from _barred(event["title"], 8)
-    if answer["next_cursor"]:
+    if answer.get("next_cursor"):
         yield f"more: --cursor {_line(answer['next_cursor'])}"
     yield from _ended(answer)
+
+
+def _gap(event: dict[str, Any]) -> str:
+    """What is missing between two events, in words."""
+    if event["reason"] == "silence":
+        return f"nothing for {_age(event['seconds']).removesuffix(' ago')}"
+    whose = f" of {_line(event['author'])}" if event.get("author") else ""
+    return f"the lease of {_line(event['id'])}{whose} ran out, {_line(event['at'])[:19].replace('T', ' ')}"
+
+
+def _turned(was: dict[str, str] | None, now: dict[str, str]) -> str:
+    """How a record stood at two moments."""
+    then = f"{_label(was['label'])} {_line(was['status'])} → " if was else ""
+    return f"{then}{_label(now['label'])} {_line(now['status'])}"
 
 
 def _briefed(answer: dict[str, Any]) -> Iterator[str]:

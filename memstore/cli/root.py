@@ -31,7 +31,7 @@ class Entry:
     summary: str
 
 
-_SET_UP, _AGENTS, _CARE = "Set up", "As an agent", "Look after a store"
+_SET_UP, _AGENTS, _BACK, _CARE = "Set up", "As an agent", "Look back", "Look after a store"
 COMMANDS = {
     "init": Entry("setting_up", _SET_UP, "Make a store: database, keys, operator."),
     "agent": Entry("setting_up", _SET_UP, "Register principals, change and withdraw their keys."),
@@ -48,7 +48,10 @@ COMMANDS = {
     "open": Entry("verbs", _AGENTS, "Open quarantined bodies by ref."),
     "review": Entry("judging", _AGENTS, "Endorse or dispute records; list what waits."),
     "retract": Entry("judging", _AGENTS, "Withdraw a record; see all that it reaches."),
-    "history": Entry("verbs", _AGENTS, "Show what happened, in order."),
+    "history": Entry("looking", _BACK, "Show what happened, in order; what changed between two moments."),
+    "why": Entry("looking", _BACK, "Say why a record stands as it does."),
+    "blame": Entry("looking", _BACK, "Walk back to where it came in."),
+    "impact": Entry("looking", _BACK, "Show what rests on a record."),
     "session": Entry("verbs", _AGENTS, "Start, end and list sessions; give a fresh context."),
     "handoff": Entry("handing", _AGENTS, "Hand work on, take it, approve it."),
     "contract": Entry("handing", _SET_UP, "Forms that handed-over work has to have."),
@@ -81,7 +84,7 @@ class Root(click.Group):
         return found if isinstance(found, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for section in (_SET_UP, _AGENTS, _CARE):
+        for section in (_SET_UP, _AGENTS, _BACK, _CARE):
             with formatter.section(section):
                 listed = [(name, entry.summary) for name, entry in COMMANDS.items() if entry.section == section]
                 formatter.write_dl(listed, col_max=14)

@@ -67,7 +67,9 @@ def checkpoint() -> None:
 
     with opened_house() as house:
         note = log.checkpoint(house.store)
-    told = {"store_id": house.key.store, "public_key": encode(house.key.signer.public), "checkpoint": note}
+        with house.store.read() as unit:
+            public = unit.log.head().public_key
+    told = {"store_id": house.key.store, "public_key": encode(public), "checkpoint": note}
     emit(told, lambda answer: answer["checkpoint"].splitlines())
 
 

@@ -1,7 +1,6 @@
 """The verbs of the facade as commands: the arguments of `memstore.requests` as options, the same answers (DESIGN 8).
 
-All calls of an agent from here are one continuing context, so its mark goes on from call to call (T3). Without an agent
-the operator looks back, with the operator's key.
+All calls of an agent from here are one continuing context, so its mark goes on from call to call (T3).
 """
 
 from __future__ import annotations
@@ -17,10 +16,9 @@ from memstore.cli.display import table
 from memstore.cli.options import agent_option, opened_as, opened_house, scope_option, store_option
 from memstore.cli.orienting import brief
 from memstore.cli.output import emit
-from memstore.errors import InvalidInput, MemStoreError, NotFound
+from memstore.errors import InvalidInput, MemStoreError
 from memstore.requests import (
     GetRequest,
-    HistoryRequest,
     ObserveRequest,
     OpenRequest,
     Request,
@@ -118,36 +116,6 @@ def get_command(agent: str, scope: str, ids: tuple[str, ...], **_: Any) -> None:
 def open_command(agent: str, scope: str, refs: tuple[str, ...], **_: Any) -> None:
     """Open the quarantined bodies behind REFS, escaped and datamarked; reading them lowers the agent's mark."""
     _ask(OpenRequest, agent, scope, {"refs": list(refs)} if refs else {})
-
-
-@click.command()
-@options_of(HistoryRequest)
-@click.option("--agent", metavar="NAME", default="", help="Who looks [the operator, whose key is needed].")
-@click.option(
-    "--scope", metavar="S", default="", help="The scope to look at [the agent's first; the operator's: main]."
-)
-@store_option
-def history_command(agent: str, scope: str, **_: Any) -> None:
-    """Show what happened, oldest first: records, and starts and ends of sessions."""
-    if agent:
-        _ask(HistoryRequest, agent, scope, {})
-        return
-    from memstore import history
-    from memstore.admin import DEFAULT_SCOPE, OPERATOR_LAUNCH
-    from memstore.core.statements import OPERATOR_NAME
-    from memstore.serving import Caller
-
-    request = HistoryRequest.parse(given(HistoryRequest))
-    with opened_house() as house:
-        with house.store.read() as unit:
-            operator = unit.view.principal(OPERATOR_NAME)
-        if operator is None:
-            raise NotFound("This store has no operator", code="unknown_principal", next_call="Run log verify.")
-        scope = scope or DEFAULT_SCOPE
-        # A launch has one scope; the operator's may look at each.
-        author = house.author(OPERATOR_NAME, f"{OPERATOR_LAUNCH}/{scope}")
-        caller = Caller(author, operator, scope)
-        emit(history.history(house.store, caller, request))
 
 
 def _ask(model: type[Request], agent: str, scope: str, besides: dict[str, Any]) -> None:

@@ -23,6 +23,26 @@ MINIMUM: dict[HandoffType, tuple[str, ...]] = {
     HandoffType.TRANSFER: ("outputs", "questions"),
     HandoffType.INTAKE: ("outputs",),
 }
+# What cannot be said to be nothing: there would be nothing to hand over.
+FILLED: dict[HandoffType, tuple[str, ...]] = {
+    HandoffType.REPORT: ("outputs",),
+    HandoffType.DELEGATE: (),
+    HandoffType.TRANSFER: (),
+    HandoffType.INTAKE: ("outputs",),
+}
+_OWN_WORDS = frozenset({Kind.FINDING, Kind.DECISION, Kind.CONSTRAINT, Kind.QUESTION, Kind.REJECTED, Kind.HYPOTHESIS})
+# Which kinds of record stand for which part: what is read as a question is one.
+FITS: dict[str, frozenset[Kind]] = {
+    "questions": frozenset({Kind.QUESTION}),
+    "rejected": frozenset({Kind.REJECTED}),
+    "constraints": frozenset({Kind.CONSTRAINT, Kind.DECISION}),
+    "caveats": _OWN_WORDS,
+    "rationale": _OWN_WORDS | {Kind.INTENT},
+    "directive": frozenset({Kind.DECISION}),
+    "intent": frozenset({Kind.INTENT}),
+    "gate": frozenset({Kind.QUESTION, Kind.DECISION}),
+    "checkpoint": frozenset({Kind.CHECKPOINT}),
+}
 POSTURE = {
     HandoffType.REPORT: "evaluate",
     HandoffType.DELEGATE: "accept",
@@ -156,7 +176,12 @@ def gathered(found: Iterable[tuple[str, str]]) -> tuple[Problem, ...]:
 
 def missing(kind: HandoffType, said: Mapping[str, Any]) -> list[str]:
     """What a handoff of this type must say and does not."""
-    return [part for part in MINIMUM[kind] if not said.get(part)]
+    return [part for part in MINIMUM[kind] if not said.get(part) or (part in FILLED[kind] and said[part] == [NONE])]
+
+
+def fits(part: str, kind: Kind) -> bool:
+    """Whether a record of this kind can stand for this part; any may be an output."""
+    return part not in FITS or kind in FITS[part]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +193,7 @@ class Carried:
     caveats: tuple[str, ...] = ()
 
 
-CARRIED = {"constraints": "dropped_constraint", "questions": "dropped_question", "caveats": "dropped_caveat"}
+DROPPED = {"constraints": "dropped_constraint", "questions": "dropped_question", "caveats": "dropped_caveat"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +211,7 @@ def delta_of(before: Carried, after: Carried, *, settled: frozenset[str], words:
     """
     dropped: list[tuple[str, str]] = []
     added: list[tuple[str, str]] = []
-    for part in CARRIED:
+    for part in DROPPED:
         old, new = getattr(before, part), getattr(after, part)
         said = {words.get(record, record) for record in new}
         known = {words.get(record, record) for record in old}

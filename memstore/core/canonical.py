@@ -57,7 +57,7 @@ def parse_canonical(data: bytes, *, nfc: bool = True) -> Value:
         raise _defect("The bytes are not UTF-8") from None
     _refuse_deep(text)
     try:
-        value: Value = json.loads(text, object_pairs_hook=_without_duplicates, parse_int=_parse_int)
+        value: Value = _DECODER.decode(text)
     except json.JSONDecodeError:
         # Its message and `doc` carry the input.
         raise _defect("The bytes are not one JSON value and nothing else") from None
@@ -76,8 +76,11 @@ def _check(value: object, *, depth: int, nfc: bool) -> None:
         for key, item in value.items():  # type: ignore[attr-defined]
             if type(key) is not str:
                 raise _defect("A key is not text")
-            _check_text(key, nfc=True)
-            _check(item, depth=depth + 1, nfc=nfc)
+            if not key.isascii() or "\0" in key:
+                _check_text(key, nfc=True)
+            # Plain text, most of what there is, is seen to at once.
+            if type(item) is not str or not item.isascii() or "\0" in item:
+                _check(item, depth=depth + 1, nfc=nfc)
     elif kind is list:
         _check_depth(depth)
         for item in value:  # type: ignore[attr-defined]
@@ -136,6 +139,9 @@ def _parse_int(digits: str) -> int:
     if len(digits.lstrip("-")) > _INT_DIGITS:
         raise _defect("An integer is not between -2^53 and 2^53, both excluded")
     return int(digits)
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_int=_parse_int)
 
 
 def _defect(what: str) -> InvalidInput:

@@ -112,7 +112,7 @@ def _is_object_of(value: dict[str, Any], contract: dict[str, Any]) -> bool:
 
 def holds_only_data(content: Content, contract: dict[str, Any]) -> bool:
     """Whether a record is nothing but data of the contract; a title counts as words unless it is the contract's own."""
-    given = {name for name, field in type(content).model_fields.items() if getattr(content, name) != field.default}
+    given = set(content.said())
     ids = all(FORMS["memstore-id"].fullmatch(item) for item in (*content.evidence, *content.conditions))
     titled = content.title in ("", contract.get("title", ""))
     allowed = {"title", "data", "evidence", "conditions", "confidence"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from memstore.core.boundary import RULES, fits
 from memstore.core.canonical import canonical_bytes
 from memstore.core.entries import Entry
 from memstore.core.forms import Statement
@@ -24,8 +25,8 @@ from memstore.core.offers import (
     HandoffType,
 )
 from memstore.core.policy import Allowed, Decision, Denied, Principal, may_use_scope
-from memstore.core.reviews import above
-from memstore.core.state import ContractState, HandoffState, HandoffStatus, ReceiptState, View
+from memstore.core.reviews import above, stands
+from memstore.core.state import ContractState, GrantState, HandoffState, HandoffStatus, ReceiptState, View
 from memstore.core.statements import Kind, Role, short_id
 
 S, A = HandoffStatus, HandoffAction
@@ -156,6 +157,22 @@ def may_take(handoff: HandoffState, principal: Principal, now: int) -> Decision:
     return Allowed() if dead or others else Denied("its receiver still has it")
 
 
+def is_within(handoff: HandoffState, name: str, scope: str, view: View, now: int) -> bool:
+    """T13: whether it is of this scope, or its receiver works there and the grant that it carries names both."""
+    if handoff.scope == scope:
+        return True
+    grant = _crossing(handoff.gives, giver=handoff.sender, receiver=handoff.receiver, view=view, now=now)
+    return grant is not None and name == handoff.receiver and {handoff.scope, scope} <= set(grant.scopes)
+
+
+def _crossing(grant: str, *, giver: str, receiver: str, view: View, now: int) -> GrantState | None:
+    """The grant of this id, if its giver gave it to this receiver and it stands."""
+    found = view.grant(grant) if grant else None
+    if found is None or (found.giver, found.principal) != (giver, receiver):
+        return None
+    return found if stands(found, view, now) else None
+
+
 def hop_of(kind: HandoffType, receiver: str, parent: HandoffState | None) -> int:
     """How far work has travelled: one further than the handoff worked under, save a report back to who gave that."""
     if parent is None:
@@ -173,7 +190,7 @@ def permitted_handoff(statement: Statement, view: View, now: int) -> Decision:
         case HandoffOffered():
             return _may_offer(statement, author, view, now)
         case HandoffReceived():
-            found = _reachable(statement.handoff, author, view, statement.launch)
+            found = _reachable(statement.handoff, author, view, statement.launch, now)
             if found is None or not is_addressed(found, author):
                 return Denied("there is no such handoff for this principal")
             same = statement.token == found.token
@@ -186,24 +203,27 @@ def permitted_handoff(statement: Statement, view: View, now: int) -> Decision:
             known = view.contract(statement.contract) is not None
             return Denied("a version of a contract is never changed") if known else Allowed()
         case ContractDeprecated():
-            known = view.contract(statement.contract) is not None
-            return Allowed() if known else Denied("there is no such contract")
+            found_contract = view.contract(statement.contract)
+            if found_contract is None:
+                return Denied("there is no such contract")
+            return Allowed() if found_contract.deprecated is None else Denied("the contract was deprecated before")
         case _:
             return Allowed()
 
 
-def _reachable(handoff: str, author: Principal, view: View, launch: str) -> HandoffState | None:
-    """T13: the handoff, if it is of the scope that this context works in."""
+def _reachable(handoff: str, author: Principal, view: View, launch: str, now: int) -> HandoffState | None:
+    """T13: the handoff, if it is of the scope that this context works in, or crosses to it."""
     found, context = view.handoff(handoff), view.context(launch)
-    here = found is not None and context is not None and context.scope == found.scope in author.scopes
-    return found if here else None
+    if found is None or context is None or context.scope not in author.scopes:
+        return None
+    return found if is_within(found, author.name, context.scope, view, now) else None
 
 
 def _may_offer(statement: HandoffOffered, author: Principal, view: View, now: int) -> Decision:
     context, receiver = view.context(statement.launch), view.principal(statement.receiver)
     if context is None or context.scope != statement.scope:
         return Denied("there is no such scope for this principal")
-    if receiver is None or isinstance(may_use_scope(receiver, statement.scope), Denied):
+    if receiver is None or not _reaches(statement, receiver, view, now):
         return Denied("there is no such receiver in this scope")
     if receiver.name == author.name or statement.fallback == author.name:
         return Denied("nobody hands work to himself")
@@ -218,15 +238,33 @@ def _may_offer(statement: HandoffOffered, author: Principal, view: View, now: in
     for decision in (_contract_holds(statement, receiver, view), _hop_holds(statement, view)):
         if isinstance(decision, Denied):
             return decision
-    named = [*statement.outputs, *statement.questions, *statement.rejected, *statement.constraints, *statement.caveats]
-    named += [statement.intent, statement.directive, statement.rationale, statement.gate, statement.checkpoint]
-    for record in filter(None, named):
+    return _names_rightly(statement, view)
+
+
+_SINGLE = ("intent", "directive", "rationale", "gate", "checkpoint")
+
+
+def _names_rightly(statement: HandoffOffered, view: View) -> Decision:
+    """Whether what it names is of its scope, and of a kind that can stand for its part."""
+    named = [(part, record) for part in CARRIED for record in getattr(statement, part)]
+    named += [(part, getattr(statement, part)) for part in _SINGLE if getattr(statement, part)]
+    for part, record in named:
         state = view.record(record)
         if state is None or state.scope != statement.scope:
             return Denied("it names a record that is not here")
-        if state.kind is Kind.EXTERNAL and not (statement.type is HandoffType.INTAKE and record in statement.outputs):
+        if state.kind is Kind.EXTERNAL and not (statement.type is HandoffType.INTAKE and part == "outputs"):
             return Denied("outside content is handed over by an intake alone")
+        if not fits(part, state.kind):
+            return Denied("it names a record of a kind that cannot stand for that part")
     return Allowed()
+
+
+def _reaches(statement: HandoffOffered, receiver: Principal, view: View, now: int) -> bool:
+    """T13: whether the receiver works in the scope of the handoff, or where the grant that it carries leads from it."""
+    if isinstance(may_use_scope(receiver, statement.scope), Allowed):
+        return True
+    grant = _crossing(statement.grant, giver=statement.author, receiver=receiver.name, view=view, now=now)
+    return grant is not None and statement.scope in grant.scopes and not set(grant.scopes).isdisjoint(receiver.scopes)
 
 
 def _works_in(view: View, name: str, scope: str) -> bool:
@@ -252,7 +290,10 @@ def _contract_holds(statement: HandoffOffered, receiver: Principal, view: View) 
 
 def _hop_holds(statement: HandoffOffered, view: View) -> Decision:
     parent = view.handoff(statement.parent) if statement.parent else None
-    if statement.parent and (parent is None or statement.author != parent.holder or parent.scope != statement.scope):
+    mine = parent is not None and statement.author == parent.holder
+    # What crossed into this scope is worked under in the context that took it, and counts its hops on.
+    near = parent is not None and (parent.scope == statement.scope or parent.holder_launch == statement.launch)
+    if statement.parent and not (mine and near):
         return Denied("its author does not work under that handoff")
     right = statement.hop == hop_of(statement.type, statement.receiver, parent)
     chain = (parent.correlation or parent.id) if parent else ""
@@ -260,7 +301,7 @@ def _hop_holds(statement: HandoffOffered, view: View) -> Decision:
 
 
 def _may_answer(statement: HandoffAnswered, author: Principal, view: View, now: int) -> Decision:
-    found = _reachable(statement.handoff, author, view, statement.launch)
+    found = _reachable(statement.handoff, author, view, statement.launch, now)
     if found is None:
         return Denied("there is no such handoff for this principal")
     action, by_sender = statement.action, author.name == found.sender
@@ -278,7 +319,23 @@ def _may_answer(statement: HandoffAnswered, author: Principal, view: View, now: 
     if statement.lease != (found.token + 1 if grants else found.token if action in HOLDERS else 0):
         return Denied("the lease is not the one that counts")
     after = moved(_before(found, action, now), action, by_sender=by_sender)
-    return after if isinstance(after, Denied) else Allowed()
+    if isinstance(after, Denied):
+        return after
+    return _receipt_holds(statement, found, view) if action is A.ACCEPT else Allowed()
+
+
+def _receipt_holds(statement: HandoffAnswered, found: HandoffState, view: View) -> Decision:
+    """Acceptance names a receipt of this author, context and attempt, and takes on just the problems in it."""
+    receipt = view.receipt(statement.receipt) if statement.receipt else None
+    if receipt is None:
+        return Denied("nothing is accepted without a receipt")
+    of = (receipt.handoff, receipt.author, receipt.launch, receipt.token)
+    if of != (found.id, statement.author, statement.launch, found.token):
+        return Denied("the receipt is of another handoff, context or attempt")
+    if set(statement.acknowledged) != set(receipt.problems):
+        return Denied("the problems that are taken on are not those of the receipt")
+    barred = any(code not in RULES or RULES[code].bars for code in receipt.problems)
+    return Denied("what is not valid is not accepted") if barred else Allowed()
 
 
 def _before(found: HandoffState, action: HandoffAction, now: int) -> HandoffStatus:

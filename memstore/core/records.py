@@ -31,6 +31,8 @@ LEAD = 200  # characters of a text that are searched as its beginning
 Item = Annotated[str, Field(max_length=MAX_ITEM, min_length=1)]
 Items = Annotated[list[Item], Field(max_length=MAX_ITEMS)]
 
+# By factory, below: a default that is a list is copied deep for every record that is read.
+
 
 class Content(BaseModel):
     """Everything about a record that may have to be destroyed: its words, and the names in them.
@@ -42,21 +44,26 @@ class Content(BaseModel):
 
     title: str = ""
     body: str = ""
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = Field(default_factory=dict)
     rationale: str = ""
-    caveats: list[str] = []
-    alternatives: list[str] = []
-    conditions: list[str] = []
-    evidence: list[str] = []
+    caveats: list[str] = Field(default_factory=list)
+    alternatives: list[str] = Field(default_factory=list)
+    conditions: list[str] = Field(default_factory=list)
+    evidence: list[str] = Field(default_factory=list)
     confidence: int = -1
-    tags: list[str] = []
+    tags: list[str] = Field(default_factory=list)
     key: str = ""
     source: str = ""
-    args: dict[str, Any] = {}
+    args: dict[str, Any] = Field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """Canonical JSON of what is not empty; strings are kept as they are, not normalised."""
-        return canonical_bytes(self.model_dump(mode="json", exclude_defaults=True), nfc=False)
+        return canonical_bytes(self.said(), nfc=False)
+
+    def said(self) -> dict[str, Any]:
+        """What of it is not empty."""
+        told = self.model_dump(mode="json")
+        return {name: value for name, value in told.items() if value != _EMPTY[name]}
 
     @classmethod
     def parse(cls, data: bytes) -> Content:
@@ -91,6 +98,9 @@ class Content(BaseModel):
     def words(self) -> bytes:
         """What a quarantined entry counts and hashes: the body, or the data where there is no body."""
         return self.body.encode() if self.body or not self.data else canonical_bytes(self.data, nfc=False)
+
+
+_EMPTY = Content().model_dump(mode="json")
 
 
 def content_digest(salt: bytes, content: bytes) -> str:

@@ -92,7 +92,7 @@ class SessionState:
 
 @dataclass(frozen=True, slots=True)
 class GrantState:
-    """One fresh context given to a principal, and what bounds it; `revoked` by its own revocation."""
+    """One fresh context given to a principal, and what bounds it; `revoked` by its own revocation, `seq` its entry."""
 
     id: str
     principal: str
@@ -103,6 +103,7 @@ class GrantState:
     depth: int
     under: str = ""
     revoked: bool = False
+    seq: int = -1
 
 
 class HandoffStatus(StrEnum):
@@ -173,12 +174,13 @@ class HandoffState:
     def status(self, now: int) -> HandoffStatus:
         """The state at `now`: a lapsed lease offers it again, a few times; then, and past its deadline, nobody has it.
 
-        What nobody has goes to the fallback owner as a dead letter; where there is none, a deadline makes it expired.
+        What nobody has goes to the fallback owner as a dead letter, or back to its sender where there is none; then a
+        deadline makes it expired.
         """
         waits = self.stage in WAITING or self.lapsed(now)
         if waits and self.deadline and now >= self.deadline:
             return HandoffStatus.DEAD_LETTER if self.fallback else HandoffStatus.EXPIRED
-        if waits and self.orphaned and self.fallback and self.stage is not HandoffStatus.AWAITING_APPROVAL:
+        if waits and self.orphaned and self.stage is not HandoffStatus.AWAITING_APPROVAL:
             return HandoffStatus.DEAD_LETTER
         if not self.lapsed(now):
             return self.stage
@@ -233,4 +235,5 @@ class View(Protocol):
     def saw_whole(self, launch: str, record: str) -> bool: ...
     def grant(self, grant: str) -> GrantState | None: ...
     def handoff(self, handoff: str) -> HandoffState | None: ...
+    def receipt(self, receipt: str) -> ReceiptState | None: ...
     def contract(self, contract: str) -> ContractState | None: ...

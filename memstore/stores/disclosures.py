@@ -6,6 +6,7 @@ that a label never has to walk its history.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,17 +31,17 @@ class DisclosureTables:
     def disclose(self, launch: str, disclosures: list[Disclosure]) -> None:
         """Add what is new; the context must be open."""
         no, context = self._context(launch)
-        for disclosure in disclosures:
-            if self._is_new(no, disclosure):
-                reviewed = self._reviewed(launch, disclosure.source.id)
-                known = replace(disclosure, source=replace(disclosure.source, reviewed=reviewed))
-                context = self._add(no, context, known)
+        new = self._new(no, disclosures)
+        reviewed = self._reviewed(launch, [disclosure.source.id for disclosure in new])
+        for disclosure in new:
+            source = replace(disclosure.source, reviewed=disclosure.source.id in reviewed)
+            context = self._add(no, context, replace(disclosure, source=source))
         self._move(no, context)
 
     def unseen(self, launch: str, disclosures: list[Disclosure]) -> list[Disclosure]:
         """Those that would add something; all of them where the context is not open yet."""
         row = self.conn.execute(QUERIES["context"], (launch,)).fetchone()
-        return disclosures if row is None else [d for d in disclosures if self._is_new(row["no"], d)]
+        return disclosures if row is None else self._new(row["no"], disclosures)
 
     def shown_to(self, launch: str) -> Iterator[Source]:
         """What this context was shown, in order, each as it stands now."""
@@ -63,7 +64,7 @@ class DisclosureTables:
         """Apply a stored disclosure again to its context's state, with the record as the replay has it now."""
         no, context = self._context(launch)
         source = self._source(disclosure.record)
-        mark = context.mark.after(replace(source, reviewed=self._reviewed(launch, source.id)))
+        mark = context.mark.after(replace(source, reviewed=bool(self._reviewed(launch, [source.id]))))
         self._move(no, replace(after(context, disclosure), mark=mark))
 
     def _context(self, launch: str) -> tuple[int, ContextState]:
@@ -75,14 +76,23 @@ class DisclosureTables:
         # T12: what the store does not have is worth nothing.
         return record_from(row, self.now).source(self.now) if row else Source("", Label.UNTRUSTED, Status.IN_FORCE)
 
-    def _reviewed(self, launch: str, record: str) -> bool:
-        return self.conn.execute(QUERIES["reviewed_in"], (launch, record)).fetchone() is not None
+    def _reviewed(self, launch: str, records: list[str]) -> set[str]:
+        """Those of these records that this context had itself reviewed."""
+        return {row["record"] for row in self.conn.execute(QUERIES["reviewed_in"], (launch, json.dumps(records)))}
 
-    def _is_new(self, no: int, disclosure: Disclosure) -> bool:
-        extent, stale = self.conn.execute(QUERIES["seen"], (disclosure.record, no)).fetchone()
-        # Seen again once it is out of date, it is another thing to have seen (`stale_inputs`).
-        went_stale = disclosure.source.status in STALE and not stale
-        return extent is None or extent < disclosure.extent or went_stale
+    def _new(self, no: int, disclosures: list[Disclosure]) -> list[Disclosure]:
+        """Those that add something to what this context was shown and to those before them."""
+        asked = (no, json.dumps([disclosure.record for disclosure in disclosures]))
+        seen = {row["record"]: (row["extent"], bool(row["stale"])) for row in self.conn.execute(QUERIES["seen"], asked)}
+        new = []
+        for disclosure in disclosures:
+            extent, stale = seen.get(disclosure.record, (-1, False))
+            # Seen again once it is out of date, it is another thing to have seen (`stale_inputs`).
+            is_stale = disclosure.source.status in STALE
+            if extent < disclosure.extent or (is_stale and not stale):
+                new.append(disclosure)
+                seen[disclosure.record] = (max(extent, int(disclosure.extent)), stale or is_stale)
+        return new
 
     def _add(self, no: int, context: ContextState, disclosure: Disclosure) -> ContextState:
         values = (

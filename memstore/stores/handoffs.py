@@ -17,7 +17,8 @@ from memstore.core.handoffs import (
 )
 from memstore.core.labels import Label
 from memstore.core.offers import HandoffAction, HandoffType
-from memstore.core.state import ContractState, HandoffState, HandoffStatus, ReceiptState
+from memstore.core.state import ContractState, HandoffState, HandoffStatus, ReceiptState, RecordState
+from memstore.core.statements import Kind
 from memstore.handoff_ports import Answered
 from memstore.stores.sql import QUERIES, member
 
@@ -80,6 +81,11 @@ class HandoffTables:
         values = {"scope": scope, "principal": principal}
         return [handoff_from(row) for row in self.conn.execute(QUERIES[query], values)]
 
+    def across(self, scope: str, principal: str, *, done: bool = False) -> list[HandoffState]:
+        """What this principal is to have in this scope from others, oldest first, whether or not its grant stands."""
+        values = {"scope": scope, "principal": principal, "done": done}
+        return [handoff_from(row) for row in self.conn.execute(QUERIES["handoffs_across"], values)]
+
     def open_in(self, scope: str, *, task: str = "") -> list[HandoffState]:
         """What is neither done nor given up in a scope, or in one task of it, oldest first."""
         values = {"scope": scope, "task": task}
@@ -104,6 +110,11 @@ class HandoffTables:
         row = self.conn.execute(QUERIES["handoff_held"], values).fetchone()
         return handoff_from(row) if row else None
 
+    def leased(self, principal: str, launch: str) -> list[HandoffState]:
+        """The handoffs that this context holds a running lease on, oldest first."""
+        values = {"principal": principal, "launch": launch, "now": self.now}
+        return [handoff_from(row) for row in self.conn.execute(QUERIES["handoffs_leased"], values)]
+
     def lease(self, handoff: str, *, token: int, until: int) -> None:
         self.conn.execute(QUERIES["lease_handoff"], (handoff, token, until))
 
@@ -113,10 +124,6 @@ class ReceiptTables:
 
     def __init__(self, conn: sqlite3.Connection) -> None:
         self.conn = conn
-
-    def receipt(self, receipt: str) -> ReceiptState | None:
-        row = self.conn.execute(QUERIES["receipt"], (receipt,)).fetchone()
-        return receipt_from(row) if row else None
 
     def receipts(self, handoff: str) -> list[ReceiptState]:
         """All receipts of a handoff, oldest first."""
@@ -136,21 +143,35 @@ class ReceiptTables:
         values = (launch, json.dumps(list(records)))
         return {row["id"] for row in self.conn.execute(QUERIES["shown_of"], values)}
 
+    def worked_under(self, state: RecordState) -> dict[str, Any]:
+        """What a record was written under, as the log tells: {handoff, intent[], constraints[]}, without what is empty.
+
+        The handoff is the one that its context held, the others are what that had been shown before it wrote.
+        """
+        told = {name: getattr(state, name) for name in ("launch", "scope", "task", "seq", "shown")}
+        row = self.conn.execute(QUERIES["worked_under"], told).fetchone()
+        handoff = row["handoff"] if row else ""
+        found: dict[str, Any] = {"handoff": handoff, "intent": [], "constraints": []}
+        for row in self.conn.execute(QUERIES["told_before"], {**told, "handoff": handoff}):
+            found["intent" if row["kind"] == Kind.INTENT else "constraints"].append(row["id"])
+        return {name: value for name, value in found.items() if value}
+
+    def phrased(self, seqs: Sequence[int]) -> set[int]:
+        """Those of these positions at which something was phrased for a handoff."""
+        return {row["record"] for row in self.conn.execute(QUERIES["phrased_of"], (json.dumps(list(seqs)),))}
+
     def contracts(self) -> list[ContractState]:
         return [contract_from(row) for row in self.conn.execute(QUERIES["contracts"])]
 
-    def checkpoint(self, handoff: HandoffState) -> str:
-        """The newest that stands of those written by whoever held this handoff, in that context; "" without one."""
-        values = {"handoff": handoff.id, "seq": handoff.seq, "scope": handoff.scope, "task": handoff.task}
+    def checkpoint(self, handoff: HandoffState, scope: str) -> str:
+        """The newest that stands of those written by whoever held this handoff, in that context; "" without one.
+
+        `scope` is that of who asks: what was written in another is not for it.
+        """
+        values = {"handoff": handoff.id, "seq": handoff.seq, "scope": scope}
+        values["task"] = handoff.task if scope == handoff.scope else ""
         row = self.conn.execute(QUERIES["newest_checkpoint"], values).fetchone()
         return row["id"] if row else ""
-
-    def conditions(self, seqs: Sequence[int]) -> dict[int, list[str]]:
-        """Position to the records that the one there names as its conditions, for those that name any."""
-        found: dict[int, list[str]] = {}
-        for row in self.conn.execute(QUERIES["conditions_of"], (json.dumps(list(seqs)),)):
-            found.setdefault(row["record"], []).append(row["target"])
-        return found
 
 
 def _answered_from(row: sqlite3.Row) -> Answered:

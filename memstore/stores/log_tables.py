@@ -47,6 +47,11 @@ def logged_from(row: sqlite3.Row) -> Logged:
     return Logged(entry, payload, readable(row["signature"], b""), readable(row["leaf"], b""))
 
 
+def content_from(row: sqlite3.Row) -> StoredContent:
+    """What is of another type than was written is not what was committed to, and reads as nothing."""
+    return StoredContent(*(readable(row[name], b"") for name in ("salt", "content", "fingerprint")))
+
+
 class LogTables:
     """The log inside one transaction."""
 
@@ -95,14 +100,18 @@ class LogTables:
         self.conn.execute(QUERIES["move_head"], values)
 
     def entry(self, seq: int) -> Logged | None:
+        return self._memo.get(("entry", seq), lambda: self._entry(seq))
+
+    def _entry(self, seq: int) -> Logged | None:
         row = self.conn.execute(QUERIES["entry"], (seq,)).fetchone()
         return logged_from(row) if row else None
 
     def entries(self, start: int = 0) -> Iterator[Logged]:
         return map(logged_from, self.conn.execute(QUERIES["entries_from"], (start,)))
 
-    def leaves(self, size: int) -> list[bytes]:
-        leaves = [readable(row[0], b"") for row in self.conn.execute(QUERIES["leaves"], (size,))]
+    def leaves(self, size: int, start: int = 0) -> list[bytes]:
+        """The leaves from position `start` up to a size of the log."""
+        leaves = [readable(row[0], b"") for row in self.conn.execute(QUERIES["leaves"], (start, size))]
         return [leaf if len(leaf) == HASH_BYTES else bytes(HASH_BYTES) for leaf in leaves]
 
     def size_at(self, micros: int) -> int:
@@ -119,18 +128,19 @@ class LogTables:
 class ContentTable:
     """Contents inside one transaction; an erased one is not there."""
 
-    def __init__(self, conn: sqlite3.Connection) -> None:
+    def __init__(self, conn: sqlite3.Connection, memo: Memo) -> None:
         self.conn = conn
+        self._memo = memo
 
     def put(self, seq: int, stored: StoredContent) -> None:
         self.conn.execute(QUERIES["put_content"], (seq, stored.salt, stored.content, stored.fingerprint))
 
     def get(self, seq: int) -> StoredContent | None:
+        return self._memo.get(("content", seq), lambda: self._get(seq))
+
+    def _get(self, seq: int) -> StoredContent | None:
         row = self.conn.execute(QUERIES["content"], (seq,)).fetchone()
-        if row is None:
-            return None
-        # What is of another type than was written is not what was committed to, and reads as nothing.
-        return StoredContent(*(readable(row[name], b"") for name in ("salt", "content", "fingerprint")))
+        return content_from(row) if row else None
 
     def twin(self, fingerprint: bytes) -> str:
         """The id of the newest record with this fingerprint of author, scope, task and content, or ""."""

@@ -15,9 +15,10 @@ from memstore.core.contexts import ContextState
 from memstore.core.labels import Label, Mark, Source
 from memstore.core.policy import KeyState, Principal, Tool
 from memstore.core.records import Content
-from memstore.core.state import ContractState, GrantState, HandoffState, RecordState, SessionState
+from memstore.core.state import ContractState, GrantState, HandoffState, ReceiptState, RecordState, SessionState
 from memstore.core.statements import Kind, Origin, Role, Verification
-from memstore.stores.handoffs import contract_from, handoff_from
+from memstore.stores.acting import Acting
+from memstore.stores.handoffs import contract_from, handoff_from, receipt_from
 from memstore.stores.memo import Memo
 from memstore.stores.projection import relabel_record
 from memstore.stores.sql import QUERIES, member, readable
@@ -142,7 +143,10 @@ class Lookups:
         return _tool_from(row) if row else None
 
     def record(self, record: str) -> RecordState | None:
-        row = self._one("record", record)
+        return self._memo.get(("state", self.now, record), lambda: self._record(record))
+
+    def _record(self, record: str) -> RecordState | None:
+        row = self.conn.execute(QUERIES["record"], (record,)).fetchone()
         return record_from(row, self.now) if row else None
 
     def source(self, record: str) -> Source | None:
@@ -174,6 +178,10 @@ class Lookups:
         row = self._one("handoff", handoff)
         return handoff_from(row) if row else None
 
+    def receipt(self, receipt: str) -> ReceiptState | None:
+        row = self._one("receipt", receipt)
+        return receipt_from(row) if row else None
+
     def contract(self, contract: str) -> ContractState | None:
         row = self._one("contract", contract)
         return contract_from(row) if row else None
@@ -190,6 +198,7 @@ def grant_from(row: sqlite3.Row) -> GrantState:
         depth=row["depth"],
         under=row["under"],
         revoked=bool(row["revoked"]),
+        seq=row["seq"],
     )
 
 
@@ -232,9 +241,10 @@ class RegistryTables:
 class RecordTables:
     """Records and sessions by what they have in common."""
 
-    def __init__(self, conn: sqlite3.Connection, now: int) -> None:
+    def __init__(self, conn: sqlite3.Connection, now: int, acting: Acting) -> None:
         self.conn = conn
         self.now = now
+        self._acting = acting
 
     def id_at(self, seq: int) -> str:
         row = self.conn.execute(QUERIES["id_at"], (seq,)).fetchone()
@@ -259,7 +269,7 @@ class RecordTables:
             yield record_from(self.conn.execute(QUERIES["record_at"], (record_seq,)).fetchone(), self.now)
 
     def relabel(self, state: RecordState, label: Label, *, suspect: bool, content: Content | None) -> None:
-        relabel_record(self.conn, state=state, label=label, suspect=suspect, content=content)
+        relabel_record(self.conn, self._acting, state=state, label=label, suspect=suspect, content=content)
 
     def sessions(self, scope: str, *, launch: str = "", most: int) -> list[SessionState]:
         """Sessions of a scope, or of one launch in it, newest first."""
@@ -267,6 +277,22 @@ class RecordTables:
         if launch:
             query, values = "sessions_of_launch", {**values, "launch": launch}
         return [_session_from(row, self.now) for row in self.conn.execute(QUERIES[query], values)]
+
+    def running(self, scope: str, task: str, *, most: int) -> list[SessionState]:
+        """Sessions of a task that are not over, newest first."""
+        values = {"scope": scope, "task": task, "now": self.now, "most": most}
+        return [_session_from(row, self.now) for row in self.conn.execute(QUERIES["sessions_at_work"], values)]
+
+    def dead(self, scope: str, principal: str, *, most: int) -> list[SessionState]:
+        """Sessions of a principal whose lease ran out and that nobody ended, oldest first."""
+        values = {"scope": scope, "principal": principal, "now": self.now, "most": most}
+        return [_session_from(row, self.now) for row in self.conn.execute(QUERIES["sessions_dead"], values)]
+
+    def before(self, session: str, scope: str, principal: str) -> SessionState | None:
+        """The last session that a principal began in a scope before this one."""
+        values = {"session": session, "scope": scope, "principal": principal}
+        row = self.conn.execute(QUERIES["session_before"], values).fetchone()
+        return _session_from(row, self.now) if row else None
 
     def lease(self, session: str, until: int) -> None:
         self.conn.execute(QUERIES["lease"], (session, until))

@@ -30,6 +30,12 @@ class Memo:
         found: T = self._known[asked]
         return found
 
+    def put(self, asked: Hashable, answer: Any) -> None:
+        """Keep an answer that was read together with others."""
+        if self._changes != self._conn.total_changes:
+            self.forget()
+        self._known[asked] = answer
+
     def forget(self) -> None:
         """Read everything again: after a part of the transaction was undone, which counts as no change."""
         self._changes = self._conn.total_changes

@@ -17,11 +17,13 @@ STEPS = (
     "0004_handoffs",
     "0005_handed_words",
     "0006_tokens",
+    "0007_sessions",
     "0008_operations",
+    "0009_former",
 )
 FILLS_WORDS = ("0002_vectors",)  # steps that leave the full-text tables empty
 # Steps whose columns only the log can tell: whoever opens the store next folds it anew.
-NEEDS_FOLDING = ("0003_trust", "0005_handed_words")
+NEEDS_FOLDING = ("0003_trust", "0005_handed_words", "0009_former")
 
 
 def migrate(conn: sqlite3.Connection, *, application_id: int, version: int) -> None:

@@ -39,6 +39,7 @@ from memstore.core.reviews import PutGrant, PutRetraction, PutReview, RevokeGran
 from memstore.core.state import RecordState
 from memstore.core.statements import Withdrawal
 from memstore.errors import IntegrityError
+from memstore.stores.acting import Acting
 from memstore.stores.handoffs import apply_handoff
 from memstore.stores.sql import QUERIES
 
@@ -46,13 +47,13 @@ WORDS = {label: f"words_{label}" for label in Label}
 PROJECTED = (
     "chains", "principals", "keys", "tools", "epochs", "sessions", "records", "links", "tags", "names",
     "reviews", "retractions", "affected", "grants", "handoffs", "carried", "phrased", "receipts",
-    "answers", "contracts", "restorations", "quotas",
+    "answers", "contracts", "restorations", "quotas", "former",
 )  # fmt: skip
 
 UNFOLDED = "unfolded"  # a table that is there while a store that was upgraded waits to be folded anew
 
 
-def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> None:
+def apply(conn: sqlite3.Connection, change: Change, content: Content | None, acting: Acting) -> None:
     """Carry one change out. `content` is that of the record being written, None where it is erased or not a record."""
     match change:
         case PutPrincipal(principal, key):
@@ -64,6 +65,7 @@ def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> 
             conn.execute(QUERIES["orphan_handoffs"], (keyid,))
         case CompromiseKey(keyid, since, at):
             span = {"since": since, "keyid": keyid, "at": at}
+            acting.keep(conn, "keep_of_a_stolen_key", span)
             for query in _OF_A_STOLEN_KEY:
                 conn.execute(QUERIES[query], span)
             conn.execute(QUERIES["unretract"])
@@ -80,18 +82,18 @@ def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> 
         case PutRecord():
             _put_record(conn, change, content)
         case Supersede(record, by):
-            conn.execute(QUERIES["supersede"], (by, record))
-            old = conn.execute(QUERIES["record"], (record,)).fetchone()
-            _revisit(conn, old["seq"] if old else -1)
+            _supersede(conn, record, by, acting)
         case NeedsRevisit(record):
+            acting.keep(conn, "keep_named", {"record": record})
             conn.execute(QUERIES["needs_revisit"], (record,))
         case Answer(question, by):
+            acting.keep(conn, "keep_named", {"record": question, "act": by})
             conn.execute(QUERIES["answer"], (by, question))
         case PutReview() as r:
             told = (r.seq, r.record, r.author, r.launch, r.stance, r.carry, r.shown, r.label)
             conn.execute(QUERIES["put_review"], told)
         case PutRetraction():
-            _put_retraction(conn, change)
+            _put_retraction(conn, change, acting)
         case PutGrant(g, seq):
             scopes = json.dumps(g.scopes)
             bounds = (g.ceiling, g.expires_at, g.depth, g.under)
@@ -115,7 +117,15 @@ def apply(conn: sqlite3.Connection, change: Change, content: Content | None) -> 
 _OF_A_STOLEN_KEY = ("compromise_key", "revoke_records", "void_reviews", "void_retractions", "void_grants")
 
 
-def _put_retraction(conn: sqlite3.Connection, change: PutRetraction) -> None:
+def _supersede(conn: sqlite3.Connection, record: str, by: int, acting: Acting) -> None:
+    acting.keep(conn, "keep_superseded", {"record": record, "act": by})
+    conn.execute(QUERIES["supersede"], (by, record))
+    old = conn.execute(QUERIES["record"], (record,)).fetchone()
+    _revisit(conn, old["seq"] if old else -1, acting)
+
+
+def _put_retraction(conn: sqlite3.Connection, change: PutRetraction, acting: Acting) -> None:
+    acting.keep(conn, "keep_named", {"record": change.record})
     values = (change.seq, change.record, change.author, change.reason, change.replacement)
     conn.execute(QUERIES["put_retraction"], (*values, change.spreads, change.own, change.label))
     conn.execute(QUERIES["retract"], {"reason": change.reason, "record": change.record})
@@ -123,10 +133,12 @@ def _put_retraction(conn: sqlite3.Connection, change: PutRetraction) -> None:
         _hide(conn, change.record)
 
 
-def _revisit(conn: sqlite3.Connection, seq: int) -> None:
+def _revisit(conn: sqlite3.Connection, seq: int, acting: Acting) -> None:
     """Flag what was decided on condition of this record."""
     # Row by row: an UPDATE of many opens a savepoint, and at each the full-text tables write out what they gathered.
-    conn.executemany(QUERIES["revisit"], conn.execute(QUERIES["contingent_on"], (json.dumps([seq]),)).fetchall())
+    for (found,) in conn.execute(QUERIES["contingent_on"], (json.dumps([seq]),)).fetchall():
+        acting.keep(conn, "keep_unflagged", {"seq": found})
+        conn.execute(QUERIES["revisit"], (found,))
 
 
 def _put_principal(conn: sqlite3.Connection, principal: Principal, key: KeyState) -> None:
@@ -255,9 +267,16 @@ def hides(change: Change) -> bool:
 
 
 def relabel_record(
-    conn: sqlite3.Connection, *, state: RecordState, label: Label, suspect: bool, content: Content | None
+    conn: sqlite3.Connection,
+    acting: Acting,
+    *,
+    state: RecordState,
+    label: Label,
+    suspect: bool,
+    content: Content | None,
 ) -> None:
     """Give a record its new label; its words move to the tier they now belong to."""
+    acting.keep(conn, "keep", {"seq": state.seq})
     conn.execute(QUERIES["relabel"], (label, suspect, state.seq))
     if state.label is not label and content is not None:
         take_words(conn, state.label, state.seq, content)

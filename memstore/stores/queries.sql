@@ -25,7 +25,7 @@ SELECT count(*) FROM records INDEXED BY records_author WHERE author = :principal
 SELECT coalesce(sum(length(c.content)), 0) FROM records r INDEXED BY records_author CROSS JOIN contents c ON c.seq = r.seq
 WHERE r.author = :principal AND r.logged_at > :since;
 
--- name: sessions_running
+-- name: quota_sessions
 SELECT count(*) FROM leases l JOIN sessions s ON s.id = l.session
 WHERE l.until > :now AND s.principal = :principal AND s.ended_seq IS NULL;
 
@@ -73,11 +73,14 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 -- name: entry
 SELECT * FROM entries WHERE seq = ?;
 
+-- name: entries_at
+SELECT e.* FROM json_each(?) j CROSS JOIN entries e ON e.seq = j.value;
+
 -- name: entries_from
 SELECT * FROM entries WHERE seq >= ? ORDER BY seq;
 
 -- name: leaves
-SELECT leaf FROM entries WHERE seq < ? ORDER BY seq;
+SELECT leaf FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq;
 
 -- name: chain
 SELECT n, prev FROM chains WHERE author = ? AND launch = ?;
@@ -97,6 +100,9 @@ SELECT r.seq, r.label, c.content FROM records r JOIN contents c ON c.seq = r.seq
 
 -- name: erase_content
 DELETE FROM contents WHERE seq = ?;
+
+-- name: contents_at
+SELECT c.* FROM json_each(?) j CROSS JOIN contents c ON c.seq = j.value;
 
 -- name: twin
 SELECT r.id FROM contents c JOIN records r ON r.seq = c.seq WHERE c.fingerprint = ? ORDER BY r.seq DESC LIMIT 1;
@@ -201,8 +207,8 @@ SELECT DISTINCT r.id FROM contexts c JOIN disclosures d ON d.context = c.no JOIN
 WHERE c.launch = ? AND d.n <= c.shown AND r.id IN (SELECT value FROM json_each(?));
 
 -- name: reviewed_in
-SELECT 1 FROM reviews v JOIN records r ON r.id = v.record
-WHERE v.launch = ? AND v.record = ? AND v.void = 0 AND r.author <> v.author LIMIT 1;
+SELECT DISTINCT v.record FROM json_each(?2) j CROSS JOIN reviews v ON v.record = j.value
+JOIN records r ON r.id = v.record WHERE v.launch = ?1 AND v.void = 0 AND r.author <> v.author;
 
 -- name: standing_reviews
 SELECT v.* FROM reviews v WHERE v.record = ? AND v.void = 0 AND NOT EXISTS (
@@ -300,6 +306,24 @@ UPDATE records SET superseded_by = :by WHERE id = :record AND superseded_by IS N
 -- name: settle_answered
 UPDATE records SET answered_by = :by WHERE id = :record AND answered_by IS NOT :by;
 
+-- name: disputes_among
+SELECT v.record, max(v.label) AS label FROM json_each(?) j CROSS JOIN reviews v ON v.record = j.value
+WHERE v.void = 0 AND v.stance = 'dispute' AND NOT EXISTS (
+    SELECT 1 FROM reviews w WHERE w.record = v.record AND w.author = v.author AND w.void = 0 AND w.seq > v.seq)
+GROUP BY v.record;
+
+-- name: rivals_among
+SELECT o.seq, r.id AS rival FROM json_each(?1) j CROSS JOIN records o ON o.seq = j.value
+CROSS JOIN links l ON l.record = o.seq AND l.how = 'supersedes' CROSS JOIN records r ON r.id = l.target
+WHERE r.scope = o.scope AND r.label >= o.label AND r.erased = 0 AND r.retracted = '' AND r.revoked = 0
+    AND r.suspect = 0 AND r.superseded_by IS NULL
+UNION
+SELECT o.seq, r.id AS rival FROM json_each(?1) j CROSS JOIN records o ON o.seq = j.value
+CROSS JOIN links l ON l.target = o.id AND l.how = 'supersedes' CROSS JOIN records r ON r.seq = l.record
+WHERE r.scope = o.scope AND r.label >= o.label AND r.erased = 0 AND r.retracted = '' AND r.revoked = 0
+    AND r.suspect = 0 AND r.superseded_by IS NULL
+ORDER BY rival;
+
 -- name: rivals
 SELECT r.id FROM records o CROSS JOIN links l ON l.record = o.seq AND l.how = 'supersedes'
 CROSS JOIN records r ON r.id = l.target
@@ -344,6 +368,20 @@ SELECT s.*, l.until FROM sessions s LEFT JOIN leases l ON l.session = s.id WHERE
 -- name: sessions_in_scope
 SELECT s.*, l.until FROM sessions s LEFT JOIN leases l ON l.session = s.id WHERE s.scope = :scope
 ORDER BY s.seq DESC LIMIT :most;
+
+-- name: sessions_at_work
+SELECT s.*, l.until FROM sessions s JOIN leases l ON l.session = s.id
+WHERE s.scope = :scope AND s.task = :task AND s.ended_seq IS NULL AND l.until > :now ORDER BY s.seq DESC LIMIT :most;
+
+-- name: sessions_dead
+SELECT s.*, l.until FROM sessions s LEFT JOIN leases l ON l.session = s.id
+WHERE s.scope = :scope AND s.principal = :principal AND s.ended_seq IS NULL AND (l.until IS NULL OR l.until <= :now)
+ORDER BY s.seq LIMIT :most;
+
+-- name: session_before
+SELECT s.*, l.until FROM sessions s LEFT JOIN leases l ON l.session = s.id
+WHERE s.scope = :scope AND s.principal = :principal AND s.seq < (SELECT n.seq FROM sessions n WHERE n.id = :session)
+ORDER BY s.seq DESC LIMIT 1;
 
 -- name: sessions_of_launch
 SELECT s.*, l.until FROM sessions s LEFT JOIN leases l ON l.session = s.id WHERE s.scope = :scope AND s.launch = :launch
@@ -416,7 +454,8 @@ UPDATE contexts SET shown = ?, head = ?, mark = ?, witness = ?, fallen = ?, fell
     stale = ? WHERE no = ?;
 
 -- name: seen
-SELECT max(detail), max(stale) FROM disclosures WHERE record = ? AND context = ?;
+SELECT d.record, max(d.detail) AS extent, max(d.stale) AS stale
+FROM json_each(?2) j CROSS JOIN disclosures d ON d.record = j.value AND d.context = ?1 GROUP BY d.record;
 
 -- name: put_disclosure
 INSERT INTO disclosures (context, n, record, position, at, label, detail, stale) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
@@ -440,6 +479,13 @@ FROM records r
 LEFT JOIN sessions s ON s.id = r.session AND r.kind = 'hypothesis'
 LEFT JOIN leases l ON l.session = s.id
 WHERE r.seq IN (SELECT value FROM json_each(?)) ORDER BY r.seq;
+
+-- name: records_among
+SELECT r.*, s.ended_at, l.until
+FROM json_each(?) j CROSS JOIN records r ON r.id = j.value
+LEFT JOIN sessions s ON s.id = r.session AND r.kind = 'hypothesis'
+LEFT JOIN leases l ON l.session = s.id
+ORDER BY j.key;
 
 -- name: records_of_session
 SELECT r.*, s.ended_at, l.until
@@ -679,6 +725,12 @@ WHERE receiver = (SELECT principal FROM keys WHERE keyid = ?);
 -- name: put_phrased
 INSERT OR IGNORE INTO phrased (record, handoff, gate) VALUES (?, ?, ?);
 
+-- name: phrased_of
+SELECT p.record FROM json_each(?1) j CROSS JOIN phrased p ON p.record = j.value
+UNION
+SELECT r.seq FROM json_each(?1) j CROSS JOIN records r ON r.seq = j.value
+WHERE r.id IN (SELECT h.reason FROM handoffs h WHERE h.reason <> '');
+
 -- name: handoffs_by_type
 SELECT type AS name, count(*) AS many FROM handoffs GROUP BY type ORDER BY type;
 
@@ -748,6 +800,15 @@ WHERE h.scope = :scope AND ((h.fallback <> '' AND h.fallback = :principal) OR h.
     AND h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted')
 ORDER BY h.seq;
 
+-- name: handoffs_across
+-- What comes to its receiver from other scopes, by a grant that names this one.
+SELECT h.*, l.until FROM grants g JOIN handoffs h ON h.gives = g.id AND h.gives <> ''
+LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE g.principal = :principal AND h.receiver = :principal AND h.scope <> :scope
+    AND EXISTS (SELECT 1 FROM json_each(g.scopes) s WHERE s.value = :scope)
+    AND (:done OR h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted'))
+ORDER BY h.seq;
+
 -- name: handoffs_open
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
 WHERE h.scope = :scope AND (:task = '' OR h.task = :task)
@@ -774,12 +835,21 @@ ORDER BY c.part, c.record;
 
 -- name: handoff_held
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
-WHERE h.scope = :scope AND h.holder = :principal AND h.holder <> ''
-    AND (h.task = :task OR h.holder_launch = :launch)
+-- What crossed into this scope is worked under in the context that took it.
+WHERE h.holder = :principal AND h.holder <> '' AND (
+        (h.scope = :scope AND (h.task = :task OR h.holder_launch = :launch))
+        OR (h.holder_launch = :launch
+            AND h.id IN (SELECT handoff FROM answers WHERE launch = :launch AND action IN ('accept', 'resume'))))
     AND (h.type <> 'report' OR :principal NOT IN (WITH RECURSIVE up(name) AS (
         SELECT under FROM principals WHERE name = h.sender
         UNION SELECT p.under FROM principals p JOIN up ON p.name = up.name) SELECT name FROM up))
 ORDER BY (SELECT max(a.seq) FROM answers a WHERE a.handoff = h.id AND a.action IN ('accept', 'resume')) DESC LIMIT 1;
+
+-- name: handoffs_leased
+SELECT h.*, l.until FROM handoffs h JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+WHERE h.stage = 'accepted' AND h.holder = :principal AND h.holder_launch = :launch AND l.until > :now
+    AND h.id IN (SELECT handoff FROM answers WHERE launch = :launch AND action IN ('accept', 'resume'))
+ORDER BY h.seq;
 
 -- name: lease_handoff
 INSERT INTO handoff_leases (handoff, token, until) VALUES (?, ?, ?)
@@ -826,6 +896,25 @@ SELECT * FROM contracts WHERE name = ?;
 -- name: contracts
 SELECT * FROM contracts ORDER BY name;
 
+-- name: worked_under
+-- What its context had taken up before, and neither ended nor lost to another.
+SELECT a.handoff FROM answers a
+WHERE a.launch = :launch AND a.action IN ('accept', 'resume') AND a.seq < :seq AND NOT EXISTS (
+    SELECT 1 FROM answers o WHERE o.handoff = a.handoff AND o.seq > a.seq AND o.seq < :seq
+        AND o.action IN ('accept', 'resume', 'complete', 'fail', 'cancel'))
+ORDER BY a.seq DESC LIMIT 1;
+
+-- name: told_before
+-- The intents and constraints of its scope that its context had been shown before, and those of the handoff.
+SELECT r.kind, r.id FROM records r
+WHERE r.scope = :scope AND r.task IN ('', :task) AND r.kind IN ('intent', 'constraint') AND r.seq < :seq
+    AND EXISTS (SELECT 1 FROM contexts c JOIN disclosures d ON d.record = r.seq AND d.context = c.no
+        WHERE c.launch = :launch AND d.n <= :shown)
+UNION
+SELECT r.kind, r.id FROM handoffs h JOIN carried c ON c.handoff = h.seq AND c.part = 'constraints'
+JOIN records r ON r.id = c.record WHERE h.id = :handoff AND r.scope = :scope
+ORDER BY 1, 2 LIMIT 64;
+
 -- name: newest_checkpoint
 -- Of each context that took this handoff: written while it held it, and before it took up another of the same task.
 SELECT r.id FROM answers t JOIN records r ON r.launch = t.launch
@@ -838,9 +927,129 @@ WHERE t.handoff = :handoff AND t.action IN ('accept', 'resume') AND t.launch <> 
         AND o.action IN ('accept', 'resume') AND o.seq > t.seq AND o.seq < r.seq AND h.task IN ('', r.task))
 ORDER BY r.seq DESC LIMIT 1;
 
--- name: conditions_of
-SELECT l.record, l.target FROM json_each(?) j CROSS JOIN links l ON l.record = j.value AND l.how = 'conditions'
-ORDER BY l.record, l.target;
+-- name: keep
+INSERT OR IGNORE INTO former SELECT r.seq, :act, r.label, r.superseded_by, r.answered_by, r.revoked, r.suspect, r.retracted,
+    r.needs_revisit, r.admitted, r.fell_at, r.because
+FROM records r WHERE r.seq = :seq;
+
+-- name: keep_named
+INSERT OR IGNORE INTO former SELECT r.seq, :act, r.label, r.superseded_by, r.answered_by, r.revoked, r.suspect, r.retracted,
+    r.needs_revisit, r.admitted, r.fell_at, r.because
+FROM records r WHERE r.id = :record;
+
+-- name: keep_unflagged
+INSERT OR IGNORE INTO former SELECT r.seq, :act, r.label, r.superseded_by, r.answered_by, r.revoked, r.suspect, r.retracted,
+    r.needs_revisit, r.admitted, r.fell_at, r.because
+FROM records r WHERE r.seq = :seq AND r.needs_revisit = 0;
+
+-- name: keep_superseded
+INSERT OR IGNORE INTO former SELECT r.seq, :act, r.label, r.superseded_by, r.answered_by, r.revoked, r.suspect, r.retracted,
+    r.needs_revisit, r.admitted, r.fell_at, r.because
+FROM records r WHERE r.id = :record AND r.superseded_by IS NULL;
+
+-- name: keep_supersedes
+INSERT OR IGNORE INTO former SELECT r.seq, :act, r.label, r.superseded_by, r.answered_by, r.revoked, r.suspect, r.retracted,
+    r.needs_revisit, r.admitted, r.fell_at, r.because
+FROM records r WHERE r.id = :record AND r.superseded_by IS NOT :by;
+
+-- name: keep_answers
+INSERT OR IGNORE INTO former SELECT r.seq, :act, r.label, r.superseded_by, r.answered_by, r.revoked, r.suspect, r.retracted,
+    r.needs_revisit, r.admitted, r.fell_at, r.because
+FROM records r WHERE r.id = :record AND r.answered_by IS NOT :by;
+
+-- name: keep_of_a_stolen_key
+INSERT OR IGNORE INTO former SELECT r.seq, :act, r.label, r.superseded_by, r.answered_by, r.revoked, r.suspect, r.retracted,
+    r.needs_revisit, r.admitted, r.fell_at, r.because
+FROM records r WHERE (r.revoked = 0 AND r.seq IN (SELECT seq FROM entries WHERE keyid = :keyid AND seq >= :since))
+    OR (r.retracted <> '' AND r.id IN (SELECT record FROM retractions));
+
+-- name: stood
+SELECT * FROM former WHERE record = ? AND act >= ? ORDER BY act LIMIT 1;
+
+-- name: story
+SELECT * FROM former WHERE record = ? ORDER BY act;
+
+-- name: ended_after
+SELECT 1 FROM sessions s JOIN leases l ON l.session = s.id WHERE s.id = ? AND s.ended_seq >= ? AND l.until > s.ended_at;
+
+-- name: ids_like
+SELECT id FROM records WHERE id >= ? AND id < ? AND scope = ? ORDER BY id LIMIT ?;
+
+-- name: changed
+SELECT seq FROM (
+    SELECT r.seq FROM records r WHERE r.scope = :scope AND r.seq > :after AND r.seq < :before
+    UNION SELECT r.seq FROM former f JOIN records r ON r.seq = f.record
+        WHERE f.act > :after AND f.act < :before AND r.scope = :scope AND r.seq < :before
+    UNION SELECT r.seq FROM records r
+        WHERE r.expires_at > :since AND r.expires_at <= :until AND r.scope = :scope AND r.seq < :before
+    UNION SELECT r.seq FROM sessions s JOIN records r ON r.session = s.id AND r.session <> '' AND r.kind = 'hypothesis'
+        WHERE s.ended_seq > :after AND s.ended_seq < :before AND r.scope = :scope
+)
+ORDER BY seq LIMIT :most;
+
+-- name: lapsed
+SELECT * FROM (
+    SELECT l.until AS at, s.id AS id, s.principal AS whose FROM sessions s JOIN leases l ON l.session = s.id
+    WHERE s.scope = :scope AND (:task = '' OR s.task = :task) AND (:session = '' OR s.id = :session)
+        AND l.until > :since AND l.until <= :until AND (s.ended_at IS NULL OR s.ended_at > l.until)
+    UNION ALL
+    SELECT l.until, h.id, h.holder FROM handoffs h JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
+    WHERE h.scope = :scope AND (:task = '' OR h.task = :task) AND :session = '' AND h.stage = 'accepted'
+        AND l.until > :since AND l.until <= :until
+)
+ORDER BY at, id LIMIT :most;
+
+-- name: facts
+SELECT r.seq, r.id, r.kind, r.author, coalesce(f.label, r.label), coalesce(f.fell_at, r.fell_at),
+    CASE WHEN p.role IN ('worker', 'lead', 'tool') THEN r.launch ELSE '' END, r.task, r.shown
+FROM json_each(:seqs) j CROSS JOIN records r ON r.seq = j.value LEFT JOIN principals p ON p.name = r.author
+LEFT JOIN former f ON f.record = r.seq
+    AND f.act = (SELECT min(g.act) FROM former g WHERE g.record = r.seq AND g.act >= :before);
+
+-- name: named_in
+SELECT l.record, r.seq FROM json_each(:seqs) j
+CROSS JOIN links l ON l.record = j.value AND l.how IN ('derived_from', 'evidence', 'conditions')
+CROSS JOIN records r ON r.id = l.target
+WHERE r.scope = :scope AND r.seq < :before LIMIT :most;
+
+-- name: named_by
+SELECT t.seq, r.seq FROM json_each(:seqs) j CROSS JOIN records t ON t.seq = j.value
+CROSS JOIN links l ON l.target = t.id AND l.how IN ('derived_from', 'evidence', 'conditions')
+CROSS JOIN records r ON r.seq = l.record
+WHERE r.scope = :scope AND r.seq < :before LIMIT :most;
+
+-- name: shown_in_spans
+SELECT j.value ->> 3, d.record FROM json_each(:spans) j CROSS JOIN contexts c ON c.launch = j.value ->> 0
+CROSS JOIN disclosures d ON d.context = c.no AND d.n > j.value ->> 1 AND d.n <= j.value ->> 2
+CROSS JOIN records r ON r.seq = d.record
+WHERE r.scope = :scope AND r.seq < :before ORDER BY d.label, d.n DESC LIMIT :most;
+
+-- name: first_shown
+SELECT c.launch, min(d.n) AS n, d.record FROM json_each(:seqs) j CROSS JOIN disclosures d ON d.record = j.value
+CROSS JOIN contexts c ON c.no = d.context JOIN principals p ON p.name = c.principal
+WHERE d.position <= :before AND p.role IN ('worker', 'lead', 'tool') GROUP BY d.context;
+
+-- name: written_in_spans
+SELECT j.value ->> 3, r.seq FROM json_each(:spans) j
+CROSS JOIN records r ON r.launch = j.value ->> 0 AND r.shown >= j.value ->> 1 AND r.shown < j.value ->> 2
+WHERE +r.scope = :scope AND r.seq < :before ORDER BY r.label, r.seq LIMIT :most;
+
+-- name: said_before
+SELECT j.value ->> 3, r.seq FROM json_each(:spans) j CROSS JOIN records e ON e.seq = j.value ->> 3
+CROSS JOIN records r ON r.launch = e.launch AND +r.task = e.task
+WHERE r.seq >= j.value ->> 1 AND r.seq < j.value ->> 2 AND +r.scope = :scope AND r.seq < :before
+ORDER BY r.label, r.seq DESC LIMIT :most;
+
+-- name: said_later
+SELECT j.value ->> 3, r.seq FROM json_each(:spans) j CROSS JOIN records e ON e.seq = j.value ->> 3
+CROSS JOIN records r ON r.launch = e.launch AND +r.task = e.task
+WHERE r.seq > j.value ->> 1 AND r.seq < j.value ->> 2 AND +r.scope = :scope AND r.seq < :before
+ORDER BY r.label, r.seq LIMIT :most;
+
+-- name: seen_by
+SELECT c.principal, count(*) AS times, min(d.at) AS first, max(d.at) AS last, max(d.detail) AS detail
+FROM disclosures d JOIN contexts c ON c.no = d.context WHERE d.record = ? AND d.position <= ?
+GROUP BY c.principal ORDER BY min(d.position), c.principal LIMIT ?;
 
 -- name: contexts
 SELECT launch, principal, scope FROM contexts ORDER BY no;
@@ -863,6 +1072,7 @@ SELECT seq FROM records WHERE retracted = 'leaked';
 
 -- name: forget_leaked
 DELETE FROM contents WHERE seq IN (SELECT seq FROM records WHERE retracted = 'leaked');
+
 -- name: put_token
 INSERT INTO tokens (id, digest, principal, position, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?);
 

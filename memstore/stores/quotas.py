@@ -31,7 +31,7 @@ class QuotaTables:
 
     def sessions_running(self, principal: str) -> int:
         asked = {"principal": principal, "now": self.now}
-        return int(self.conn.execute(QUERIES["sessions_running"], asked).fetchone()[0])
+        return int(self.conn.execute(QUERIES["quota_sessions"], asked).fetchone()[0])
 
     def droppable(self, before: int, *, cited: bool, most: int) -> list[tuple[str, str, int]]:
         """(id, kind, bytes) of what is old enough to go, oldest first; `cited` takes what standing records name too."""

@@ -68,10 +68,24 @@ def _is_identifier(token: str) -> bool:
 
 _ALIVE = (
     "(r.expires_at IS NULL OR r.expires_at > ?) AND (r.kind <> 'hypothesis' OR EXISTS (SELECT 1 FROM sessions s"
-    " JOIN leases l ON l.session = s.id WHERE s.id = r.session AND (s.ended_at IS NULL OR s.ended_at > ?)"
-    " AND l.until > ?))"
+    " JOIN leases l ON l.session = s.id WHERE s.id = r.session AND (s.ended_at IS NULL OR s.ended_at > ?"
+    " OR s.ended_seq >= ?) AND l.until > ?))"
 )
-_REPLACED = "(r.superseded_by IS NOT NULL AND r.superseded_by < ?)"
+_REPLACED = "r.superseded_by IS NOT NULL"
+# ADR 0055: records as they stood at a size of the log; what no act has changed since stands as it does now.
+_STOOD = (
+    "(SELECT {columns} FROM records n WHERE n.seq NOT IN (SELECT record FROM former WHERE act >= {before})"
+    " UNION ALL SELECT {then} FROM former f JOIN records n ON n.seq = f.record WHERE f.act >= {before}"
+    " AND f.act = (SELECT min(g.act) FROM former g WHERE g.record = f.record AND g.act >= {before}))"
+)
+# The same for records that are come to by their position, one at a time.
+_STOOD_AT = (
+    "records r ON r.seq = {seq} LEFT JOIN former f ON f.record = r.seq"
+    " AND f.act = (SELECT min(g.act) FROM former g WHERE g.record = r.seq AND g.act >= {before})"
+)
+_LASTING = ("seq", "id", "kind", "author", "scope", "task", "session", "logged_at", "expires_at", "erased")
+_CHANGING = ("label", "superseded_by", "revoked", "suspect", "retracted")
+_CHANGED = re.compile(rf"\br\.({'|'.join(_CHANGING)})\b")
 # What may have fallen, or may fall by itself: all others stand. As the partial index `records_odd` has it.
 _ODD = (
     "(r.revoked = 1 OR r.suspect = 1 OR r.retracted <> '' OR r.superseded_by IS NOT NULL OR r.expires_at IS NOT NULL"
@@ -82,7 +96,8 @@ _ODD = (
 # ADR 0035: what was phrased in a handoff stands outside it while somebody may act, or has acted, on that.
 _SAYABLE = (
     "(r.seq NOT IN (SELECT p.record FROM phrased p) OR EXISTS (SELECT 1 FROM phrased p JOIN handoffs h"
-    " ON h.seq = p.handoff WHERE p.record = r.seq AND p.gate = 0 AND (h.stage IN ('accepted', 'completed', 'failed')"
+    " ON h.seq = p.handoff WHERE p.record = r.seq AND p.gate = 0 AND h.seq < ? AND NOT (h.gated = 1 AND h.decided >= ?)"
+    " AND (h.stage IN ('accepted', 'completed', 'failed')"
     " OR (h.stage IN ('offered', 'clarification_requested') AND (h.deadline = 0 OR h.deadline > ? OR h.fallback <> '')"
     "))))"
 )
@@ -106,14 +121,50 @@ def _conditions(wanted: Filter, label: Label) -> _Where:
     ):
         if bound is not None:
             where.add(condition, bound)
-    where.add(_SAYABLE, wanted.now)
+    where.add(_SAYABLE, _position(wanted), _position(wanted), wanted.now)
+    if wanted.unanswered:
+        where.add("r.answered_by IS NULL")
     if wanted.kinds:
         where.add(f"r.kind IN ({', '.join('?' * len(wanted.kinds))})", *wanted.kinds)
     for tag in wanted.tags:
         where.add("EXISTS (SELECT 1 FROM tags t WHERE t.tag = ? AND t.record = r.seq)", tag)
     if not wanted.include_superseded:
-        where.add(f"NOT {_REPLACED}", _position(wanted))
+        where.add(f"NOT ({_REPLACED})")
     return where
+
+
+def _records(wanted: Filter) -> str:
+    """The records to choose from: as they are, or as they stood at the moment looked back to."""
+    if wanted.before is None:
+        return "records"
+    columns = ", ".join(f"n.{name}" for name in (*_LASTING, *_CHANGING))
+    then = ", ".join([*(f"n.{name}" for name in _LASTING), *(f"f.{name}" for name in _CHANGING)])
+    return _STOOD.format(columns=columns, then=then, before=int(wanted.before))
+
+
+def _at(wanted: Filter, seq: str) -> str:
+    """The record at a position that another table gives, to be joined; see `_then`."""
+    if wanted.before is None:
+        return f"records r ON r.seq = {seq}"
+    return _STOOD_AT.format(seq=seq, before=int(wanted.before))
+
+
+def _then(wanted: Filter, sql: str) -> str:
+    """Conditions on a record that was joined by `_at`, of how it stood at the moment looked back to."""
+    return sql if wanted.before is None else _CHANGED.sub(r"iif(f.act IS NULL, r.\1, f.\1)", sql)
+
+
+def _hits_then(label: Label, before: int) -> str:
+    """What matches in a tier, and in the others of what has moved since, which comes last: no score is of two tiers."""
+    moved = f"+rowid IN (SELECT record FROM former WHERE act >= {before})"
+    own = WORDS[label]
+    parts = [f"SELECT rowid AS seq, bm25({own}, {WEIGHTS}) AS score FROM {own} WHERE {own} MATCH ?"]
+    parts += [
+        f"SELECT rowid, 0.0 FROM {words} WHERE {words} MATCH ? AND {moved}"
+        for other, words in WORDS.items()
+        if other is not label
+    ]
+    return " UNION ALL ".join(parts)
 
 
 def _position(wanted: Filter) -> int:
@@ -125,7 +176,20 @@ def _fallen(wanted: Filter, share: Share) -> tuple[str, tuple[object, ...]]:
     if share is Share.ANY:
         return "0", ()
     fallen = f"(r.revoked = 1 OR r.suspect = 1 OR r.retracted <> '' OR {_REPLACED} OR NOT ({_ALIVE}))"
-    return fallen, (_position(wanted), wanted.now, wanted.now, wanted.now)
+    return fallen, (wanted.now, wanted.now, _position(wanted), wanted.now)
+
+
+# What `serving.revisit_causes` finds of a record, as one condition: what it hangs on is gone, fallen or disputed (T10).
+_TO_REVISIT = (
+    "(r.needs_revisit = 1 OR EXISTS (SELECT 1 FROM links k LEFT JOIN records c ON c.id = k.target"
+    " WHERE k.record = r.seq AND k.how = 'conditions' AND (c.id IS NULL OR c.erased = 1 OR c.revoked = 1"
+    " OR c.retracted <> '' OR c.suspect = 1 OR c.superseded_by IS NOT NULL OR (c.expires_at IS NOT NULL"
+    " AND c.expires_at <= ?) OR (c.kind = 'hypothesis' AND NOT EXISTS (SELECT 1 FROM sessions s"
+    " JOIN leases l ON l.session = s.id WHERE s.id = c.session AND (s.ended_at IS NULL OR s.ended_at > ?)"
+    " AND l.until > ?)) OR EXISTS (SELECT 1 FROM reviews v WHERE v.record = c.id AND v.void = 0"
+    " AND v.stance = 'dispute' AND v.label >= r.label AND NOT EXISTS (SELECT 1 FROM reviews w"
+    " WHERE w.record = v.record AND w.author = v.author AND w.void = 0 AND w.seq > v.seq)))))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +205,18 @@ def _best_first(match: Match) -> tuple[float, str]:
     return -match.score, match.id
 
 
+_ASKED = re.compile(r"\(:(task|session|record) = '' OR ([^()]+)\)")
+
+
+@lru_cache(maxsize=8)
+def _told_of(task: bool, session: bool, record: bool) -> str:
+    """The query of a timeline with no more conditions than were asked for: an OR in it keeps indexes out of use."""
+    asked = {"task": task, "session": session, "record": record}
+    sql = _ASKED.sub(lambda found: found[2] if asked[found[1]] else "1", QUERIES["timeline"])
+    # All of a scope is read in the order of the log, and no further than to the end of the page.
+    return sql if any(asked.values()) else sql.replace("r.scope = :scope", "+r.scope = :scope")
+
+
 class RetrievalTables:
     """Candidates inside one transaction."""
 
@@ -148,17 +224,18 @@ class RetrievalTables:
         self.conn = conn
         self._memo = memo
 
-    def newest(self, wanted: Filter, *, label: Label, share: Share, most: int) -> Found:
-        """Up to `most` ids of one part of a tier, newest first."""
+    def newest(self, wanted: Filter, *, label: Label, share: Share, most: int, revisit: bool = False) -> Found:
+        """Up to `most` ids of one part of a tier, newest first, or those to revisit before all others."""
         where = _conditions(wanted, label)
         fallen, values = _fallen(wanted, share)
         where.add(fallen if share is Share.FALLEN else f"NOT {fallen}", *values)
         # The inner select finds; count(*) OVER () counts what it found, in the same pass.
+        first, times = (_TO_REVISIT, (wanted.now,) * 3) if revisit else ("0", ())
         sql = (
-            "SELECT id, count(*) OVER () AS total FROM (SELECT r.id, r.seq FROM records r"
-            f" WHERE {' AND '.join(where.conditions)}) ORDER BY seq DESC LIMIT ?"
+            f"SELECT id, count(*) OVER () AS total FROM (SELECT r.id, r.seq, {first} AS first FROM {_records(wanted)} r"
+            f" WHERE {' AND '.join(where.conditions)}) ORDER BY first DESC, seq DESC LIMIT ?"
         )
-        rows = self.conn.execute(sql, (*where.values, most)).fetchall()
+        rows = self.conn.execute(sql, (*times, *where.values, most)).fetchall()
         return Found(tuple(row["id"] for row in rows), rows[0]["total"] if rows else 0)
 
     def matching(self, query: str, wanted: Filter, *, label: Label, share: Share, most: int) -> Matches:
@@ -210,9 +287,9 @@ class RetrievalTables:
         """What matches among the few that may have fallen; each match is looked up among them, not the other way."""
         words = WORDS[label]
         fallen, values = _fallen(wanted, Share.FALLEN)
-        replaced, left_out = f"NOT {_SAYABLE}", tuple[object, ...]((wanted.now,))
+        replaced, left_out = f"NOT {_SAYABLE}", (_position(wanted), _position(wanted), wanted.now)
         if not wanted.include_superseded:
-            replaced, left_out = f"({replaced} OR {_REPLACED})", (*left_out, _position(wanted))
+            replaced = f"({replaced} OR {_REPLACED})"
         sql = (
             f"WITH odd AS MATERIALIZED (SELECT rowid AS seq, bm25({words}, {WEIGHTS}) AS score FROM {words}"
             f" WHERE {words} MATCH ? AND +rowid IN (SELECT r.seq FROM records r INDEXED BY records_odd"
@@ -233,15 +310,23 @@ class RetrievalTables:
         """What matches and passes the filter, best first: what stands, and under True what has fallen."""
         where = _conditions(wanted, label)
         fallen, values = _fallen(wanted, share)
-        words = WORDS[label]
+        words, tables = WORDS[label], 1
         # CROSS JOIN: full text first. Left to itself, the planner goes through the records and matches each by itself.
+        found = (
+            f"SELECT r.seq, r.id, {fallen} AS fallen, bm25({words}, {WEIGHTS}) AS score FROM {words}"
+            f" CROSS JOIN records r ON r.seq = {words}.rowid WHERE {words} MATCH ? AND {' AND '.join(where.conditions)}"
+        )
+        if wanted.before is not None:
+            hits, tables = _hits_then(label, wanted.before), len(WORDS)
+            found = (
+                f"SELECT r.seq, r.id, {_then(wanted, fallen)} AS fallen, h.score FROM ({hits}) h"
+                f" CROSS JOIN {_at(wanted, 'h.seq')} WHERE {_then(wanted, ' AND '.join(where.conditions))}"
+            )
         sql = (
-            f"WITH found AS MATERIALIZED (SELECT r.seq, r.id, {fallen} AS fallen,"
-            f" bm25({words}, {WEIGHTS}) AS score FROM {words} CROSS JOIN records r ON r.seq = {words}.rowid"
-            f" WHERE {words} MATCH ? AND {' AND '.join(where.conditions)})"
+            f"WITH found AS MATERIALIZED ({found})"
             f" {_BEST.format(0)} UNION ALL {_BEST.format(1)} ORDER BY fallen, score, id"
         )
-        rows = self.conn.execute(sql, (*values, match, *where.values, most, most)).fetchall()
+        rows = self.conn.execute(sql, (*values, *[match] * tables, *where.values, most, most)).fetchall()
         parts = {False: Matches(), True: Matches()}
         for part, total in {row["fallen"]: row["total"] for row in rows}.items():
             best = (Match(row["seq"], row["id"], -row["score"]) for row in rows if row["fallen"] == part)
@@ -269,8 +354,8 @@ class RetrievalTables:
         where = _conditions(wanted, label)
         fallen, values = _fallen(wanted, share)
         sql = (
-            f"SELECT r.seq, r.id, {fallen} AS fallen FROM json_each(?) j CROSS JOIN records r ON r.seq = j.value"
-            f" WHERE {' AND '.join(where.conditions)}"
+            f"SELECT r.seq, r.id, {_then(wanted, fallen)} AS fallen FROM json_each(?) j"
+            f" CROSS JOIN {_at(wanted, 'j.value')} WHERE {_then(wanted, ' AND '.join(where.conditions))}"
         )
         return self.conn.execute(sql, (*values, json.dumps(list(records)), *where.values)).fetchall()
 
@@ -280,10 +365,10 @@ class RetrievalTables:
         fallen, values = _fallen(wanted, share)
         where.add(fallen if share is Share.FALLEN else f"NOT {fallen}", *values)
         few = ""
-        if share is Share.FALLEN:
+        if share is Share.FALLEN and wanted.before is None:
             few = "INDEXED BY records_odd"
             where.add(_ODD)
-        sql = f"SELECT r.seq FROM records r {few} WHERE {' AND '.join(where.conditions)} LIMIT ?"
+        sql = f"SELECT r.seq FROM {_records(wanted)} r {few} WHERE {' AND '.join(where.conditions)} LIMIT ?"
         rows = self.conn.execute(sql, (*where.values, most + 1)).fetchall()
         return [row["seq"] for row in rows] if len(rows) <= most else None
 
@@ -293,4 +378,5 @@ class RetrievalTables:
         """Positions of what happened in a scope, in order: records, and starts and ends of sessions."""
         values = {"scope": scope, "task": task, "session": session, "record": record}
         bounds = {"after": after, "before": before, "most": most}
-        return [row[0] for row in self.conn.execute(QUERIES["timeline"], {**values, **bounds})]
+        sql = _told_of(bool(task), bool(session), bool(record))
+        return [row[0] for row in self.conn.execute(sql, {**values, **bounds})]

@@ -7,23 +7,28 @@ Files of other programs, of newer versions and damaged ones are refused before a
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from memstore.core.fold import Change
 from memstore.core.records import Content
 from memstore.errors import MemStoreError, StoreUnavailable, read_only_copy
+from memstore.stores.acting import Acting
 from memstore.stores.counts import CountTables
 from memstore.stores.disclosures import DisclosureTables
+from memstore.stores.foreseen import foresee
 from memstore.stores.handoffs import HandoffTables, ReceiptTables
 from memstore.stores.log_tables import ContentTable, LogTables
 from memstore.stores.lookups import Lookups, RecordTables, RegistryTables
 from memstore.stores.memo import Memo
+from memstore.stores.past import CauseTables, PastTables
 from memstore.stores.projection import PROJECTED, apply, digest_of_table, forget_projection, hides, merge_words
 from memstore.stores.quotas import QuotaTables, RestorationTables
 from memstore.stores.retrieval import RetrievalTables
@@ -33,7 +38,7 @@ from memstore.stores.trust import ReviewTables, TrustTables
 from memstore.stores.vectors import VectorTables
 
 APPLICATION_ID = 0x6D656D73  # "mems"
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 BUSY_SECONDS = 30.0
 COPY = "copy-"
 BACKUP_PAGES = 2048  # copied between two reports of progress
@@ -50,7 +55,9 @@ _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 class SqliteUnit:
     """One transaction on one connection, judged at `now` (ports.Unit)."""
 
-    def __init__(self, conn: sqlite3.Connection, now: int, *, wall: int, memo: Memo | None = None) -> None:
+    def __init__(
+        self, conn: sqlite3.Connection, now: int, *, wall: int, memo: Memo | None = None, acting: Acting | None = None
+    ) -> None:
         """`now` never steps back; `wall` is what the clock says, which may."""
         self.conn = conn
         self.now = now
@@ -58,30 +65,41 @@ class SqliteUnit:
         self.acts: list[Callable[[], None]] = []
         self.seal: Callable[[], None] | None = None
         self._memo = memo or Memo(conn)
+        self._acting = acting or Acting()
         self.log = LogTables(conn, self._memo)
-        self.contents = ContentTable(conn)
+        self.contents = ContentTable(conn, self._memo)
         self.view = Lookups(conn, now, self._memo)
         self.registry = RegistryTables(conn, self._memo)
-        self.records = RecordTables(conn, now)
+        self.records = RecordTables(conn, now, self._acting)
         self.disclosures = DisclosureTables(conn, now)
-        self.trust = TrustTables(conn)
-        self.reviews = ReviewTables(conn, now)
+        self.trust = TrustTables(conn, self._acting)
+        self.reviews = ReviewTables(conn, now, self._memo)
         self.handoffs = HandoffTables(conn, now)
         self.receipts = ReceiptTables(conn)
         self.tokens = TokenTable(conn)
         self.retrieval = RetrievalTables(conn, self._memo)
         self.vectors = VectorTables(conn)
         self.counts = CountTables(conn, now)
+        self.past = PastTables(conn)
+        self.causes = CauseTables(conn)
         self.quotas = QuotaTables(conn, now)
         self.restorations = RestorationTables(conn)
 
     def apply(self, change: Change, content: Content | None) -> None:
-        apply(self.conn, change, content)
+        apply(self.conn, change, content, self._acting)
         self._memo.hides = self._memo.hides or hides(change)
+
+    def foresee(self, ids: Iterable[str], *, whole: bool = True) -> None:
+        """Read at once what looking these records up will ask for, or no more than their states."""
+        foresee(self.conn, self._memo, self.now, ids, whole=whole)
 
     def at(self, now: int) -> SqliteUnit:
         """The same transaction, judged at another time."""
-        return SqliteUnit(self.conn, now, wall=self.wall, memo=self._memo)
+        return SqliteUnit(self.conn, now, wall=self.wall, memo=self._memo, acting=self._acting)
+
+    def act(self, seq: int) -> None:
+        """Say which entry of the log is being carried out: what it changes is kept as it stood until then."""
+        self._acting.seq = seq
 
     @property
     def changes(self) -> int:
@@ -132,6 +150,10 @@ class SqliteUnit:
         return {table: digest_of_table(self.conn, table) for table in (*PROJECTED, "contexts")}
 
 
+# Who writes to a file, among all stores that this process has open on it.
+_turns: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+
+
 class SqliteStore:
     """Connections to one database file; `write` and `read` give a `Unit` each."""
 
@@ -145,6 +167,7 @@ class SqliteStore:
         self._closed = False
         self._watching: sqlite3.Connection | None = None
         self._watch_lock = threading.Lock()
+        self._writing = _turns.setdefault(os.path.realpath(path), threading.Lock())
 
     @classmethod
     def create(cls, path: Path, clock: Callable[[], int], *, store: str, public_key: bytes) -> SqliteStore:
@@ -190,22 +213,33 @@ class SqliteStore:
     def write(self) -> Iterator[SqliteUnit]:
         """A write transaction. BEGIN IMMEDIATE: a deferred one fails when it turns into a writer beside another."""
         with self._borrowed() as conn:
-            conn.execute("BEGIN IMMEDIATE")
-            try:
-                head = conn.execute(QUERIES["head"]).fetchone()
-                if head["copied"] and not self._loads:
-                    raise read_only_copy()
-                wall = self.clock()
-                unit = SqliteUnit(conn, max(wall, head["clock_floor"]), wall=wall)
-                yield unit
-                unit.settle()
-                conn.execute("COMMIT")
-                for act in unit.acts:
-                    act()
-            except BaseException:
-                if conn.in_transaction:
-                    conn.execute("ROLLBACK")
-                raise
+            with self._turn():
+                conn.execute("BEGIN IMMEDIATE")
+                try:
+                    head = conn.execute(QUERIES["head"]).fetchone()
+                    if head["copied"] and not self._loads:
+                        raise read_only_copy()
+                    wall = self.clock()
+                    unit = SqliteUnit(conn, max(wall, head["clock_floor"]), wall=wall)
+                    yield unit
+                    unit.settle()
+                    conn.execute("COMMIT")
+                except BaseException:
+                    if conn.in_transaction:
+                        conn.execute("ROLLBACK")
+                    raise
+            for act in unit.acts:
+                act()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One writer of this process at a time: SQLite has those that wait sleep, ever longer, and wakes nobody."""
+        if not self._writing.acquire(timeout=BUSY_SECONDS):
+            raise StoreUnavailable("Another thread holds the store", code="busy", next_call="Try again.")
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     @contextmanager
     def read(self) -> Iterator[SqliteUnit]:

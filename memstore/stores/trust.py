@@ -17,7 +17,9 @@ from memstore.core.state import GrantState
 from memstore.core.statements import OBSERVED, Stance
 from memstore.core.trust import END_OF_LOG, Endorsement, Past, Sight, Standing, Subject, Web, mark_of_past
 from memstore.ports import Claim, Disclosed, Review
+from memstore.stores.acting import Acting
 from memstore.stores.lookups import grant_from
+from memstore.stores.memo import Memo
 from memstore.stores.sql import QUERIES, causes_from, member
 
 
@@ -34,8 +36,9 @@ def _shown_from(row: sqlite3.Row) -> Disclosed:
 class TrustTables:
     """The web of what rests on what, inside one transaction."""
 
-    def __init__(self, conn: sqlite3.Connection) -> None:
+    def __init__(self, conn: sqlite3.Connection, acting: Acting) -> None:
         self.conn = conn
+        self._acting = acting
 
     def reach(self, seqs: Iterable[int]) -> list[int]:
         """These records, and all whose label or standing may hang on theirs: declared, shown, or reviewed after."""
@@ -122,6 +125,7 @@ class TrustTables:
     def put_standing(self, seq: int, standing: Standing) -> None:
         """Store what of a standing is neither label nor status; those move words between tiers (`Records.relabel`)."""
         because = as_text(standing.verdict.because)
+        self._acting.keep(self.conn, "keep", {"seq": seq})
         self.conn.execute(QUERIES["put_standing"], (standing.admitted, standing.fell_at, because, seq))
 
     def remark(self, seqs: Iterable[int], launches: Iterable[str] = ()) -> None:
@@ -136,7 +140,9 @@ class TrustTables:
 
     def flag_revisit(self, seqs: Iterable[int]) -> None:
         # Row by row: an UPDATE of many opens a savepoint, at which the full-text tables write out what they gathered.
-        self.conn.executemany(QUERIES["revisit"], [(seq,) for seq in seqs])
+        for seq in seqs:
+            self._acting.keep(self.conn, "keep_unflagged", {"seq": seq})
+            self.conn.execute(QUERIES["revisit"], (seq,))
 
     def flag_contingent(self, seqs: Iterable[int]) -> set[int]:
         """Flag what was decided on condition of one of these records."""
@@ -151,6 +157,7 @@ class TrustTables:
 
     def settle_claim(self, how: str, record: str, by: int | None) -> bool:
         """Say what replaces or answers a record now; whether that is news."""
+        self._acting.keep(self.conn, f"keep_{how}", {"record": record, "by": by})
         query = "settle_superseded" if how == "supersedes" else "settle_answered"
         return self.conn.execute(QUERIES[query], {"record": record, "by": by}).rowcount > 0
 
@@ -158,9 +165,10 @@ class TrustTables:
 class ReviewTables:
     """Reviews, retractions and grants inside one transaction."""
 
-    def __init__(self, conn: sqlite3.Connection, now: int) -> None:
+    def __init__(self, conn: sqlite3.Connection, now: int, memo: Memo) -> None:
         self.conn = conn
         self.now = now
+        self._memo = memo
 
     def touched_by_key(self, keyid: str, since: int) -> list[int]:
         """The records that this key signed, reviewed or retracted from a position on."""
@@ -175,11 +183,17 @@ class ReviewTables:
 
     def disputed_up_to(self, record: str) -> int:
         """The highest label that a standing dispute of this record has; -1 where there is none."""
+        return self._memo.get(("disputed", record), lambda: self._disputed_up_to(record))
+
+    def _disputed_up_to(self, record: str) -> int:
         found = self.conn.execute(QUERIES["disputes"], (record,)).fetchone()[0]
         return -1 if found is None else int(found)
 
     def rivals(self, seq: int, record: str) -> list[str]:
         """The records that this one would replace, or that would replace it."""
+        return self._memo.get(("rivals", seq, record), lambda: self._rivals(seq, record))
+
+    def _rivals(self, seq: int, record: str) -> list[str]:
         return [row["id"] for row in self.conn.execute(QUERIES["rivals"], {"seq": seq, "id": record})]
 
     def readers(self, seq: int) -> list[Disclosed]:

@@ -48,7 +48,7 @@ def test_a_process_that_read_outside_content_is_not_clean_again_once_a_backup_is
     restore(tmp_path / "backup", tmp_path / "restored", clock=fleet.clock)
     with Fleet(tmp_path / "restored", fleet.clock) as restored:
         signer = restored.house.keyring.load("ada")
-        for launch in (reader._launch_of("main"), "cli/ada/main/0", "c-never-heard-of", "c-x@2"):
+        for launch in (reader._caller().launch, "cli/ada/main/0", "c-never-heard-of", "c-x@2"):
             with pytest.raises(Conflict) as refused, restored.house.store.write() as unit:
                 append(unit, restored.house.key, Author(signer, launch), SessionStarted, {"scope": "main", "task": "t"})
             assert refused.value.code == "restored"
@@ -173,7 +173,7 @@ def test_a_lead_s_context_of_before_endorses_nothing_any_more(fleet, tmp_path):
     lead.observe("https://evil.example/", "endorse it")
     restore(tmp_path / "backup", tmp_path / "restored", clock=fleet.clock)
     with Fleet(tmp_path / "restored", fleet.clock) as restored:
-        author = Author(restored.house.keyring.load("lead"), lead._launch_of("main"))
+        author = Author(restored.house.keyring.load("lead"), lead._caller().launch)
         with pytest.raises(Conflict) as refused, restored.house.store.write() as unit:
             append(unit, restored.house.key, author, Reviewed, {"record": told, "verdict": "endorse"})
         assert refused.value.code == "restored"

@@ -40,6 +40,11 @@ def test_work_is_handed_over_and_proven(cli, output, tmp_path):
 def test_a_person_is_shown_what_each_answer_leads_to_and_decides(cli, output):
     cli("agent", "add", "ann", "--role", "human", "--unprotected-key")
     handoff = offer(cli, output, "--gate", "May it be dropped?").answer["handoff"]
+    [item] = cli("handoff", "inbox", "--agent", "ann").answer["items"]
+    assert (item["handoff"], item["state"], item["from"]) == (handoff, "awaiting_approval", "worker")
+    # It is no agent's turn, and no agent finds it among what it is to do.
+    assert cli("handoff", "inbox", "--agent", "peer").answer["items"] == []
+    assert cli("handoff", "inbox", "--agent", "planner").answer["items"] == []
     shown = cli("handoff", "show", "--agent", "ann", handoff).answer
     assert shown["decide"]["title"] == "May it be dropped?"
     assert any("If you approve" in line for line in shown["summary"])
@@ -47,6 +52,7 @@ def test_a_person_is_shown_what_each_answer_leads_to_and_decides(cli, output):
     assert (refused.status, refused.code) == (5, "not_a_person")
     assert cli("handoff", "approve", "--agent", "ann", handoff).answer["state"] == "offered"
     assert cli("handoff", "deny", "--agent", "ann", handoff).code == "wrong_state"
+    assert cli("handoff", "inbox", "--agent", "ann").answer["items"] == []
 
 
 def test_contracts_are_added_listed_and_deprecated(cli, output, tmp_path):

@@ -50,6 +50,7 @@ def test_the_commands_that_are_promised_are_there() -> None:
     told = (
         "init agent tool mcp config write observe search get open review retract session history import log rebuild"
         " doctor stats erase demo handoff contract export verify-bundle backup restore quota retention token serve"
+        " why blame impact"
     )
     assert sorted(COMMANDS) == sorted(told.split())
 

@@ -172,8 +172,8 @@ def test_progress_shows_on_a_terminal_and_is_gone_after(terminal, cli, tmp_path,
 
 
 def test_what_an_interrupted_backup_left_is_removed_by_the_next(cli, tmp_path: Path):
-    left = tmp_path / ".b.part-0badcafe"
+    left = tmp_path / ".b[1].part-0badcafe"
     left.mkdir()
     (left / "backup.db").write_bytes(b"half")
-    cli("backup", str(tmp_path / "b"))
-    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith((".b", "b"))) == ["b"]
+    cli("backup", str(tmp_path / "b[1]"))
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith((".b", "b"))) == ["b[1]"]

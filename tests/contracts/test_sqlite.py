@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from contracts.log_contract import ContentsContract, LogContract
+from contracts.past_contract import CausesContract, PastContract
 from contracts.records_contract import DisclosuresContract, RecordsContract, RegistryContract
 from contracts.retrieval_contract import RetrievalContract
 from contracts.transactions_contract import StoreContract
 from contracts.values import PUBLIC, STORE, Clock
 from contracts.vectors_contract import VectorsContract
 
+from memstore.errors import StoreUnavailable
 from memstore.ports import Store
+from memstore.stores import sqlite
 from memstore.stores.sqlite import SqliteStore
 
 
@@ -56,7 +60,34 @@ class Sqlite:
 
 
 class TestSqliteTransactions(Sqlite, StoreContract):
-    pass
+    def test_writers_of_one_process_take_turns_and_wait_no_longer_than_they_say(
+        self, store: Store, again: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = again()
+        with store.write():
+            monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.01)
+            with pytest.raises(StoreUnavailable, match="busy"), other.write():
+                pass
+            with other.read() as unit:
+                assert unit.log.head().size == 0
+        with other.write() as unit:
+            assert unit.log.head().size == 0
+
+    def test_a_writer_that_waits_goes_on_as_soon_as_the_other_has_ended(
+        self, store: Store, again: Callable[[], Store]
+    ) -> None:
+        other, wrote = again(), threading.Event()
+
+        def write() -> None:
+            with other.write():
+                wrote.set()
+
+        waiting = threading.Thread(target=write)
+        with store.write():
+            waiting.start()
+            assert not wrote.wait(0.02)
+        assert wrote.wait(10)
+        waiting.join()
 
 
 class TestSqliteLog(Sqlite, LogContract):
@@ -84,4 +115,12 @@ class TestSqliteRetrieval(Sqlite, RetrievalContract):
 
 
 class TestSqliteVectors(Sqlite, VectorsContract):
+    pass
+
+
+class TestSqlitePast(Sqlite, PastContract):
+    pass
+
+
+class TestSqliteCauses(Sqlite, CausesContract):
     pass

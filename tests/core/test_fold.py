@@ -20,7 +20,7 @@ from memstore.core.fold import (
 )
 from memstore.core.labels import Label, Mark, SignatureState, Source, Status, Verdict
 from memstore.core.policy import Principal, Tool
-from memstore.core.state import ContractState, GrantState, HandoffState, RecordState, SessionState
+from memstore.core.state import ContractState, GrantState, HandoffState, ReceiptState, RecordState, SessionState
 from memstore.core.statements import KeyAction, KeyChanged, Kind, Origin, Recorded, Role, Verification, payload_type
 
 OLD = "m-" + "o" * 26
@@ -75,6 +75,9 @@ class View:
         return None
 
     def handoff(self, handoff: str) -> HandoffState | None:
+        return None
+
+    def receipt(self, receipt: str) -> ReceiptState | None:
         return None
 
     def contract(self, contract: str) -> ContractState | None:

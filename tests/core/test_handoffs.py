@@ -6,6 +6,7 @@ from itertools import product
 import pytest
 
 from memstore.core.boundary import (
+    FILLED,
     MINIMUM,
     RULES,
     Carried,
@@ -139,7 +140,10 @@ def test_hops_count_how_far_work_has_travelled_and_a_report_back_is_no_step():
 @pytest.mark.parametrize("kind", HandoffType)
 def test_the_minimum_is_a_list_of_what_is_missing(kind):
     assert missing(kind, {}) == list(MINIMUM[kind])
-    assert missing(kind, {part: ["none"] for part in MINIMUM[kind]}) == []
+    said = {part: ["none"] for part in MINIMUM[kind]}
+    # Where there is nothing to hand over, it is no report and no intake.
+    assert missing(kind, said) == list(FILLED[kind])
+    assert missing(kind, {**said, "outputs": ["m-1"]}) == []
 
 
 def test_what_is_carried_on_is_compared_by_id_and_by_words():

@@ -99,6 +99,24 @@ def test_a_store_is_restored_again_in_the_next_epoch(fleet, ada, tmp_path):
             two.assert_sound()
 
 
+def test_a_cursor_of_before_is_of_no_query_any_more(fleet, ada, ben, tmp_path):
+    for n in range(3):
+        ada.write("question", f"alpha {n}")
+    search = ben.search("alpha", limit=1)["attributed"]["next_cursor"]
+    history = ben.history(limit=1)["next_cursor"]
+    assert ben.search("alpha", limit=1, cursor=search)["attributed"]["hits"]
+    with again(fleet, tmp_path) as restored:
+        reader = restored.fresh("ben")
+        acts: list[Callable[[], object]] = [
+            lambda: reader.search("alpha", limit=1, cursor=search),
+            lambda: reader.history(cursor=history),
+        ]
+        for act in acts:
+            with pytest.raises(MemStoreError) as refused:
+                act()
+            assert refused.value.code == "bad_cursor"
+
+
 def test_refs_leases_and_sessions_of_before_are_over(fleet, ada, ben, lead, tmp_path):
     ada.session_start("t")
     done = ada.write("finding", "done", "x")["id"]

@@ -9,6 +9,7 @@ from simulator import Fleet, taken
 
 from memstore import insight
 from memstore.service import MemStore
+from memstore.stores.sqlite import SqliteStore
 
 NIGHT = 13 * 3600
 
@@ -79,6 +80,51 @@ def test_a_brief_puts_what_is_to_be_revisited_first(fleet: Fleet, ada: MemStore)
     decisions = fleet.fresh("ben").session_start("port")["brief"]["decisions"]
     assert [item["id"] for item in decisions] == [old, new]
     assert decisions[0]["revisit"] == [{"id": condition, "cause": "expired"}]
+
+
+def test_the_one_of_many_decisions_that_is_to_be_revisited_is_first_however_old(
+    fleet: Fleet, ada: MemStore, monkeypatch: pytest.MonkeyPatch
+):
+    ada.session_start("port")
+    ground = ada.write("finding", "The port is C", "x")["id"]
+    shaky = ada.write("finding", "The port is fast", "x")["id"]
+    oldest = decided(ada, "Decision 0", [shaky])
+    for number in range(1, 210):
+        decided(ada, f"Decision {number}", [ground])
+    ada.retract(shaky, "wrong")
+    asked: list[str] = []
+    connect = SqliteStore._connect
+
+    def watched(store: SqliteStore) -> Any:
+        conn = connect(store)
+        conn.set_trace_callback(asked.append)
+        return conn
+
+    monkeypatch.setattr(SqliteStore, "_connect", watched)
+    brief = fleet.fresh("ben").session_start("port", max_tokens=1500)["brief"]
+    first = brief["decisions"][0]
+    assert (first["id"], first["revisit"]) == (oldest, [{"id": shaky, "cause": "retracted"}])
+    # What is shown is looked up one by one, and what is not, not at all.
+    assert 5 < len(brief["decisions"]) < 60
+    assert sum(one.startswith("SELECT") for one in asked) < 150
+
+
+def test_what_is_read_of_sessions_does_not_hang_on_how_many_there_are(fleet: Fleet, ada: MemStore, ben: MemStore):
+    ada.session_start("port")
+    guess = ada.write("hypothesis", "It is the lexer")["id"]
+    ben.write_for("port", kind="finding", title="Seen since", body="x")
+    fleet.clock.advance(seconds=13 * 3600)
+    for number in range(250):
+        ben.session_start(f"other {number}")
+    brief = fleet.fresh("ada").session_start("port")["brief"]
+    assert len(brief["changed"]) == 1
+    with fleet.house.store.read() as unit:
+        state = unit.view.record(guess)
+        assert state is not None
+        session = unit.view.session(state.session)
+        assert session is not None
+        assert session.closed
+    fleet.assert_sound()
 
 
 def test_a_brief_keeps_its_budget_and_says_what_it_left_out(fleet: Fleet, ada: MemStore):

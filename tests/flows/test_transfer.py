@@ -191,6 +191,7 @@ def test_a_copy_is_read_by_people_and_written_by_nobody(lived, tmp_path):
             lambda: copy.erase(hit["id"]),
             lambda: copy.agent("new"),
             lambda: log.rebuild(copy.house.store),
+            lambda: copy.house.key.signer.sign(b"as the store"),
         )
         for act in acts:
             with pytest.raises(MemStoreError) as refused:

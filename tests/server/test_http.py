@@ -13,7 +13,7 @@ from web import request, serving
 
 from mcp_server.gate import Limits
 from mcp_server.http import Settings
-from memstore import admin, tokens
+from memstore import admin, grants, tokens
 from memstore.core.statements import KeyAction
 
 pytestmark = pytest.mark.anyio
@@ -360,3 +360,25 @@ async def test_both_eras_of_the_protocol_are_answered_alike(fleet):
         assert json.loads(answer["content"][0]["text"]) == answer["structuredContent"]
         again = await client.ok("memory_write", **said)
         assert (again["id"], again["status"]) == (answer["structuredContent"]["id"], "duplicate")
+
+
+async def test_more_callers_than_are_kept_are_served_all_the_same(fleet, monkeypatch):
+    monkeypatch.setattr("mcp_server.caller.MOST_CALLERS", 1)
+    async with serving(fleet.folder, clock=fleet.clock) as web:
+        callers = [web.as_(token(fleet, name)) for name in ("lead", "helper")]
+        for number in range(3):
+            for one in callers:
+                await one.ok("memory_write", kind="finding", title=f"No {number}", body="Written in turns")
+        reader = fleet.fresh("lead")
+        found = reader.search("turns", min_trust="attributed")
+        assert found["trusted"]["count"] == found["attributed"]["count"] == 3
+
+
+async def test_two_first_calls_at_once_take_up_one_grant(fleet):
+    given = [fleet.fresh("lead").grant("helper", scopes=("main",)) for _ in range(2)]
+    async with serving(fleet.folder, Settings(require_grant=True), clock=fleet.clock) as web:
+        client = web.as_(token(fleet))
+        await asyncio.gather(*(client.ok("memory_search") for _ in range(4)))
+        await client.ok("memory_write", kind="finding", title="Under a grant", body="It stands")
+    states = [one["state"] for one in grants.listed(fleet.house.store, "helper")]
+    assert (len(given), states) == (2, ["taken", "open"])

@@ -62,6 +62,8 @@ async def everything_said(talk: Any, ids: dict[str, str]) -> list[str]:
         await ask("memory_get", ids=list(ids.values()), detail=detail)
     for record in ids.values():
         await ask("memory_history", id=record)
+        for view in ("why", "blame", "impact"):
+            await ask("memory_history", id=record, view=view, max_tokens=20_000)
         await ask("memory_write", kind="finding", title="t", body="b", answers=record)
         await ask("memory_write", kind="finding", title="t", body="b", supersedes=record, dry_run=True)
         said.append((await talk.client.read_resource(f"memstore://record/{record}"))[0].text)

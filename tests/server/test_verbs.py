@@ -215,6 +215,13 @@ async def test_a_session_stays_alive_while_its_server_runs(place, clock):
     assert store.write("hypothesis", "Still at work")["status"] == "stored"
 
 
+def test_a_lease_on_a_handoff_is_renewed_well_before_it_lapses():
+    from mcp_server.stdio import RENEW_SECONDS
+    from memstore.service import HANDOFF_LEASE_SECONDS
+
+    assert RENEW_SECONDS * 2 < HANDOFF_LEASE_SECONDS
+
+
 async def test_a_renewal_that_is_refused_does_not_end_the_server(logged):
     from mcp_server.stdio import keep_session
     from memstore.errors import Denied

@@ -1,0 +1,110 @@
+"""One event of a history, from the entry that logged it: closed values, and a title where reading it lowers nothing.
+
+Whatever an agent phrased is withheld where it might lower who reads it, and whatever is told in words counts as shown.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from memstore.core.entries import Logged
+from memstore.core.labels import Label, SignatureState
+from memstore.core.offers import HandoffAnswered, HandoffDecided, HandoffOffered, HandoffReceived
+from memstore.core.statements import (
+    KeyChanged,
+    Recorded,
+    Retracted,
+    Reviewed,
+    SessionEnded,
+    SessionStarted,
+    Statement,
+    parse_statement,
+    short_id,
+)
+from memstore.errors import InternalError
+from memstore.ports import Unit
+from memstore.render import timestamp
+from memstore.serving import Caller, Served, look_up, readable
+from memstore.verifying import signature_state
+
+
+def event_at(
+    unit: Unit, caller: Caller, seq: int, *, as_of: int | None = None
+) -> tuple[dict[str, Any], Served | None, Label]:
+    """One event, the record whose title it shows, if it shows one, and the label of what else is told in it."""
+    logged = unit.log.entry(seq)
+    if logged is None:
+        raise InternalError("The log has a gap", code="damaged", next_call="Run log verify.")
+    statement = parse_statement(logged.entry.payload_type, logged.payload)
+    event: dict[str, Any] = {"seq": seq, "at": timestamp(logged.entry.logged_at), "author": statement.author}
+    match statement:
+        case SessionStarted():
+            event["event"] = "session_started"
+            if not _may_be_told(unit, caller, logged, statement):
+                return event, None, Label.TRUSTED
+            return {**event, "task": statement.task}, None, logged.entry.verdict.label
+        case Recorded():
+            return *_recorded(unit, caller, seq, event, as_of), Label.TRUSTED
+        case _:
+            return _act(event, statement, logged.entry.digest), None, Label.TRUSTED
+
+
+def _act(event: dict[str, Any], statement: Statement, digest: bytes) -> dict[str, Any]:
+    """The event of an act in closed values: nothing in it is of an agent's phrasing."""
+    match statement:
+        case SessionEnded():
+            return {**event, "event": "session_ended", "id": statement.session, "outcome": str(statement.outcome)}
+        case Reviewed():
+            told = {"id": statement.record, "verdict": str(statement.verdict), "method": str(statement.method)}
+            return {**event, "event": "reviewed", **told}
+        case Retracted():
+            told = {"id": statement.record, "reason": str(statement.reason), "replacement": statement.replacement}
+            return {**event, "event": "retracted", **told}
+        case HandoffOffered():
+            told = {"id": short_id("h-", digest), "type": str(statement.type), "to": statement.receiver}
+            return {**event, "event": "handoff_offered", **told, "hop": statement.hop}
+        case KeyChanged():
+            return {**event, "event": f"key_{statement.action}"}
+        case HandoffReceived():
+            return {**event, "event": "handoff_received", "id": statement.handoff, "problems": statement.problems}
+        case HandoffAnswered():
+            event |= {"event": "handoff_answered", "id": statement.handoff, "action": str(statement.action)}
+            return {**event, "outputs": statement.outputs}
+        case HandoffDecided():
+            told = {"id": statement.handoff, "action": "approve" if statement.approved else "deny"}
+            return {**event, "event": "handoff_answered", **told}
+        case _:
+            return {**event, "event": statement.noun}
+
+
+def _may_be_told(unit: Unit, caller: Caller, logged: Logged, statement: SessionStarted) -> bool:
+    """Whether reading a session's task lowers nothing: an agent phrased it, perhaps as the outside said (T11).
+
+    Where something that its context was shown has fallen since, the label that it was logged with says too much.
+    """
+    key = unit.registry.key(logged.entry.keyid)
+    signed = signature_state(unit, logged, statement.author) in (SignatureState.VALID, SignatureState.ATTESTED)
+    context = unit.view.context(statement.launch)
+    fell = context is not None and context.mark.fell_at > logged.entry.seq
+    stands = signed and not fell and key is not None and key.stands_at(logged.entry.seq)
+    return stands and logged.entry.verdict.label >= readable(unit, caller)
+
+
+def _recorded(
+    unit: Unit, caller: Caller, seq: int, event: dict[str, Any], as_of: int | None
+) -> tuple[dict[str, Any], Served | None]:
+    served = look_up(unit, unit.records.id_at(seq), caller.scope, as_of=as_of)
+    if served is None:
+        return {**event, "event": "recorded", "erased": True}, None
+    state = served.state
+    event |= {
+        "event": "recorded",
+        "id": served.id,
+        "kind": str(state.kind),
+        "label": str(served.label),
+        "status": str(served.status),
+        "session": state.session,
+        "flags": list(served.flags),
+    }
+    telling = not served.reasons and not served.fell_since and served.label >= readable(unit, caller)
+    return ({**event, "task": served.task, "title": served.title}, served) if telling else (event, None)
