@@ -32,7 +32,7 @@ from memstore.errors import Denied, InternalError, MemStoreError, StoreUnavailab
 from memstore.remote_signing import salt_of
 from memstore.render import Answer
 from memstore.requests import Request
-from memstore.service import VERBS
+from memstore.service import RENEW_SECONDS, VERBS
 from memstore.signing import Signer, Unsigned, encode
 
 ROUNDS = 8
@@ -144,9 +144,10 @@ class RemoteStore:
         found: list[dict[str, Any]] = self.read("agents")["agents"]
         return found
 
-    def renew(self) -> None:
-        """Extend the lease of the current session."""
-        self.read("renew")
+    def renew(self) -> float:
+        """Extend the leases of this context; the seconds to the next time, within bounds whatever the server says."""
+        again = self.read("renew").get("again_in")
+        return float(min(max(again, 1), RENEW_SECONDS)) if isinstance(again, int) else RENEW_SECONDS
 
     def read(self, verb: str, **arguments: Any) -> Answer:
         """What signs nothing: sent as it came, and judged there."""

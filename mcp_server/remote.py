@@ -87,8 +87,7 @@ def _text(given: dict[str, Any], name: str) -> str:
 
 
 def _renewed(memory: MemStore) -> Answer:
-    memory.renew()
-    return Answer({})
+    return Answer({"again_in": int(memory.renew())})
 
 
 @dataclass(frozen=True, slots=True)

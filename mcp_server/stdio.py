@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 MAX_LINE = 8 << 20  # bytes; a request that keeps all limits has less than 2 MB, every character escaped
 GRACE_SECONDS = 2.0
-RENEW_SECONDS = 300.0
+FIRST_RENEWAL = 20.0  # seconds; how long it is to the next, the store says
 
 RequestId = int | str
 Requests = MemoryObjectReceiveStream[SessionMessage | Exception]
@@ -71,7 +71,7 @@ def take_streams() -> tuple[int, int]:
     return incoming, outgoing
 
 
-async def serve(server: FastMCP, renew: Callable[[], None], incoming: int, outgoing: int) -> None:
+async def serve(server: FastMCP, renew: Callable[[], float], incoming: int, outgoing: int) -> None:
     """Serve one client on two descriptors, keeping its session alive while it is there (DESIGN 3.6)."""
     protocol = server._mcp_server
     transport = set_transport("stdio")
@@ -88,12 +88,14 @@ async def serve(server: FastMCP, renew: Callable[[], None], incoming: int, outgo
         reset_transport(transport)
 
 
-async def keep_session(renew: Callable[[], None], every: float = RENEW_SECONDS) -> None:
-    """Renew the session's lease now and then; a renewal that is refused is no reason to stop serving."""
+async def keep_session(renew: Callable[[], float], first: float = FIRST_RENEWAL) -> None:
+    """Renew the session's leases, as often as they want it; a renewal that is refused is no reason to stop serving."""
+    wait = first
     while True:
-        await anyio.sleep(every)
+        await anyio.sleep(wait)
+        wait = first
         with suppress(Told):
-            await on_thread(renew)
+            wait = await on_thread(renew)
 
 
 class Unanswered:

@@ -117,6 +117,7 @@ def _made(folder: Path, passphrase: str | None, clock: Clock) -> str:
             register_operator(unit, key, operator)
         made.empty_write_ahead_log()
         made.close()
+        (fresh / DATABASE).chmod(0o600)  # in a folder that was there before, others may come in
         keyring.save(operator, passphrase, replace=True)
         keyring.save(root, None)
         (fresh / DATABASE).replace(folder / DATABASE)

@@ -77,6 +77,7 @@ LaunchOf = Callable[[Unit, str], str]
 
 VERBS: dict[str, type[Request]] = {}
 HANDOFF_LEASE_SECONDS = 900
+RENEW_SECONDS = 300.0
 LOOK_EVERY = 0.05  # seconds between two looks at whether anything was written, while an inbox waits
 LOOK_ANYWAY = 1.0  # a lease that runs out writes nothing
 
@@ -390,12 +391,14 @@ class MemStore:
         """The brief of a session of this scope, as the resource `memstore://session/{id}/brief` gives it."""
         return briefs.brief_again(self._store, self._caller(), session, max_tokens)
 
-    def renew(self) -> None:
+    def renew(self) -> float:
         """Extend the leases of the current session and of the handoffs that this context holds.
 
-        What a server does while its client is there (3.6).
+        What a server does while its client is there (3.6). Gives the seconds after which to do it again: a third of
+        a handoff's lease.
         """
         handoffs.renew_held(self._store, self._renewed(), lease_seconds=self._lease_seconds)
+        return min(RENEW_SECONDS, self._lease_seconds / 3)
 
     def agents(self) -> list[dict[str, Any]]:
         """The principals that share this caller's scope: names, roles, whom they are under, what they can and take."""

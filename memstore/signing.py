@@ -309,14 +309,22 @@ def load_key(path: Path, name: str, ask: AskPassphrase | None = None) -> Signer:
     try:
         private = serialization.load_pem_private_key(pem, passphrase)
     except (ValueError, TypeError) as error:
+        if passphrase is None:
+            raise _no_key() from error
         raise Denied("The key cannot be unlocked", code="key_locked", next_call="Check the passphrase.") from error
     if not isinstance(private, Ed25519PrivateKey):
-        raise Denied("The key file holds no Ed25519 key", code="bad_key")
+        raise _no_key()
     return Signer(name, private)
+
+
+def _no_key() -> Denied:
+    return Denied("The key file holds no Ed25519 key", code="bad_key", next_call="Take it from a backup, or rekey.")
 
 
 def _read(path: Path) -> bytes:
     if not path.is_file():
+        if path.stem == STORE_KEY:
+            raise NotFound("The store's key is not here", code="no_key", next_call="Restore keys and store together.")
         raise NotFound(
             "There is no key for this principal here", code="no_key", next_call="Run `memstore agent add` first."
         )

@@ -37,7 +37,11 @@ def _folder(folder: Path) -> Check:
     if os.statvfs(folder).f_flag & os.ST_RDONLY or not os.access(folder, os.W_OK | os.X_OK):
         what = "The folder cannot be written: the store can be neither written nor opened."
         return Check("folder", False, what, "Check the folder's owner, its permissions, and how its disk is mounted.")
-    return Check("folder", True, "The folder can be written.")
+    # Who may enter the folder (x) and read a file in it (r), two bits to the left.
+    enter = folder.stat().st_mode << 2
+    if any(enter & path.stat().st_mode & 0o044 for path in folder.glob("*.db")):
+        return Check("folder", False, "Others can read the database.", f"chmod 700 {folder.name}")
+    return Check("folder", True, "The folder can be written, and is its owner's alone.")
 
 
 def _leftovers(folder: Path) -> Check:

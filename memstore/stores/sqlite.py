@@ -369,7 +369,7 @@ def _translated(error: sqlite3.Error) -> MemStoreError:
             "The store cannot be written", code="read_only", next_call="Check the folder's owner and permissions."
         )
     if code in _DAMAGED:
-        return StoreUnavailable("The database is damaged", code="damaged", next_call="Run `memstore doctor`.")
+        return StoreUnavailable("The database is damaged", code="damaged", next_call="Restore a backup.")
     if code in _BUSY:
         return StoreUnavailable("Another process holds the store", code="busy", next_call="Try again.")
     return StoreUnavailable("The database failed", code="database", next_call="Run `memstore doctor`.")

@@ -180,6 +180,30 @@ def test_the_doctor_names_what_is_wrong_and_what_to_do(cli, folder, monkeypatch,
     assert wrong[name]["next"]
 
 
+@pytest.mark.parametrize(
+    ("harm", "name"),
+    [
+        (lambda folder: ((folder / DATABASE).chmod(0o644), folder.chmod(0o711)), "folder"),
+        (lambda folder: (folder / "keys" / "worker.key").write_bytes(b"torn"), "key_contents"),
+        (lambda folder: os.truncate(folder / DATABASE, 20_000), "store"),
+        (lambda folder: (folder / "keys" / "@store.key").unlink(), "store"),
+    ],
+)
+def test_what_the_doctor_advises_helps(cli, folder, harm, name):
+    harm(folder)
+    [wrong] = [check for check in json.loads(cli("doctor").stdout)["checks"] if not check["ok"]]
+    assert wrong["name"] == name
+    assert "doctor" not in wrong["next"]
+    assert "agent add" not in wrong["next"]
+
+
+def test_a_store_made_in_a_folder_that_was_there_is_its_owner_s_alone(cli, tmp_path):
+    (tmp_path / "open").mkdir(mode=0o755)
+    cli("init", "--unprotected-key", store=tmp_path / "open")
+    assert (tmp_path / "open" / DATABASE).stat().st_mode & 0o077 == 0
+    assert cli("doctor", store=tmp_path / "open").status == 0
+
+
 def test_every_check_of_the_doctor_has_been_seen_to_fail(cli):
     assert {check["name"] for check in cli("doctor").answer["checks"]} == set(HARM)
 

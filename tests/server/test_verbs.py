@@ -7,6 +7,8 @@ import anyio
 import pytest
 from mcp.shared.exceptions import MCPError
 
+from memstore.service import HANDOFF_LEASE_SECONDS
+
 pytestmark = pytest.mark.anyio
 
 DECISION = {
@@ -202,8 +204,8 @@ async def test_a_session_stays_alive_while_its_server_runs(place, clock):
     renewed = anyio.Event()
 
     def renew():
-        store.renew()
         anyio.from_thread.run_sync(renewed.set)
+        return store.renew()
 
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
@@ -215,11 +217,23 @@ async def test_a_session_stays_alive_while_its_server_runs(place, clock):
     assert store.write("hypothesis", "Still at work")["status"] == "stored"
 
 
-def test_a_lease_on_a_handoff_is_renewed_well_before_it_lapses():
-    from mcp_server.stdio import RENEW_SECONDS
-    from memstore.service import HANDOFF_LEASE_SECONDS
+async def test_a_lease_on_a_handoff_is_renewed_as_often_as_it_wants_it(place, monkeypatch):
+    from mcp_server.stdio import keep_session
 
-    assert RENEW_SECONDS * 2 < HANDOFF_LEASE_SECONDS
+    assert place.open("researcher").renew() * 2 < HANDOFF_LEASE_SECONDS
+    monkeypatch.setenv("MEMSTORE_LEASE_SECONDS", "60")
+    store, waited = place.open("researcher"), []
+    assert store.renew() == 20
+
+    async def sleep(seconds):
+        waited.append(seconds)
+        if len(waited) == 3:
+            raise anyio.get_cancelled_exc_class()
+
+    monkeypatch.setattr(anyio, "sleep", sleep)
+    with pytest.raises(anyio.get_cancelled_exc_class()):
+        await keep_session(store.renew, 1)
+    assert waited == [1, 20, 20]
 
 
 async def test_a_renewal_that_is_refused_does_not_end_the_server(logged):
