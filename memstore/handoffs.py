@@ -33,6 +33,7 @@ from memstore.signing import StoreKey
 from memstore.write import append
 
 MICROS = 1_000_000
+_RESUME = "session_start with resume_handoff gives your lease; then complete it, or let it fail with a reason."
 RECEIVE_AGAIN = "Call handoff_receive again, and answer to what it says now."
 
 
@@ -121,10 +122,11 @@ def _refuse_move(unit: Unit, caller: Caller, handoff: HandoffState, action: Hand
     after = moved(status, action, by_sender=by_sender)
     if isinstance(after, NotAllowed):
         held = status is HandoffStatus.ACCEPTED and takes
+        mine = held and caller.name == handoff.holder
         raise Conflict(
-            "Somebody holds its lease" if held else after.reason.capitalize(),
+            f"{'You hold' if mine else 'Somebody holds'} its lease" if held else after.reason.capitalize(),
             code="leased" if held else "wrong_state",
-            next_call="handoff_inbox shows how it stands.",
+            next_call=_RESUME if mine else "handoff_inbox shows how it stands.",
         )
 
 
@@ -201,8 +203,8 @@ def _refuse_unseen(unit: Unit, caller: Caller, found: Inspection) -> None:
 _NOT_RAISED = "were not shown whole, or are not yours to raise: memory_review says why"
 
 
-# Who takes these on knows of them, and vouches for nothing (T6): memory_review does, if that is what is meant.
-DOUBTFUL = frozenset({"failed_output", "disputed", "conflicting", "needs_revisit", "stale_inputs", "fallen_record"})
+# Of an output that has any other problem the receiver knows, and vouches for nothing (T6): memory_review does.
+HARMLESS = "unverified_output"
 
 
 def _taken(unit: Unit, key: StoreKey, caller: Caller, found: Inspection, lease_seconds: int) -> str:
@@ -211,7 +213,7 @@ def _taken(unit: Unit, key: StoreKey, caller: Caller, found: Inspection, lease_s
     unit.handoffs.lease(handoff.id, token=handoff.token + 1, until=unit.now + lease_seconds * MICROS)
     if handoff.type is not HandoffType.REPORT:
         return ""
-    doubted = {record for problem in found.problems if problem.code in DOUBTFUL for record in problem.ids}
+    doubted = {record for problem in found.problems if problem.code != HARMLESS for record in problem.ids}
     outputs = [record for record in found.statement.outputs if record not in doubted]
     doubtful = [record for record in found.statement.outputs if record in doubted]
     endorsed = endorse_shown(unit, key, caller, tuple(outputs))

@@ -75,8 +75,14 @@ def _is_to_do(unit: Unit, caller: Caller, handoff: HandoffState) -> bool:
 
 
 def _owns_dead(unit: Unit, caller: Caller, handoff: HandoffState) -> bool:
-    """A dead letter is its fallback owner's; where there is none, its sender learns of it."""
-    return caller.name == (handoff.fallback or handoff.sender)
+    """A dead letter is its fallback owner's; where there is none, or none any more, its sender learns of it."""
+    return caller.name == (handoff.fallback if can_act(unit, handoff.fallback) else handoff.sender)
+
+
+def can_act(unit: Unit, name: str) -> bool:
+    """Whether there is such a principal, and its newest key stands."""
+    keys = unit.registry.keys_of(name)
+    return bool(keys) and keys[-1].retired is None and keys[-1].compromised is None
 
 
 def item_of(unit: Unit, handoff: HandoffState, *, least: Label) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def is_granted(unit: Unit, handoff: HandoffState) -> bool:
 def inspect(unit: Unit, handoff: HandoffState, receiver: Principal, scope: str) -> Inspection:
     """Look at everything that a handoff names, as it stands now, with the eyes of this receiver in this scope."""
     statement, codes = offered(unit, handoff)
-    named = [(part, record) for part in PARTS[:-1] for record in _ids(statement, part)]
+    named = named_in(statement)
     said, wrong = _answers(unit, handoff)
     named, codes = [*named, *(("answers", record) for record in said)], [*codes, *wrong]
     # Where those who held it had come to: what an attempt after the first goes on from.
@@ -133,6 +133,11 @@ def inspect(unit: Unit, handoff: HandoffState, receiver: Principal, scope: str) 
     found += [("contract_violation", record) for record in _violations(unit, statement, served)]
     digests = [_digest(unit, handoff.seq), *(_digest(unit, one.state.seq) for one in served.values())]
     return Inspection(handoff, statement, tuple(named), served, gathered(found), delta, tuple(digests))
+
+
+def named_in(statement: HandoffOffered) -> list[tuple[str, str]]:
+    """(part, record) of all that an offer names for its receiver."""
+    return [(part, record) for part in PARTS[:-1] for record in _ids(statement, part)]
 
 
 def _ids(statement: HandoffOffered, part: str) -> list[str]:

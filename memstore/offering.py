@@ -24,14 +24,14 @@ from memstore.core.state import HandoffState, HandoffStatus, SessionState
 from memstore.core.statements import Kind, Role
 from memstore.errors import Conflict, Denied, InvalidInput, NotFound
 from memstore.grants import give_in
-from memstore.inbox import GATES
-from memstore.inspecting import inspect, rules_of
+from memstore.inbox import GATES, can_act
+from memstore.inspecting import inspect, named_in, offered, rules_of
 from memstore.moments import Instant, parse_moment
 from memstore.ports import Store, Unit
 from memstore.recording import current_session, known_records, write_in
 from memstore.render import Answer, snippet
 from memstore.requests import HandoffOfferRequest, WriteRequest
-from memstore.serving import Caller, ensure_context
+from memstore.serving import Caller, ensure_context, resolve
 from memstore.signing import StoreKey
 from memstore.write import append
 
@@ -58,14 +58,15 @@ def offer(store: Store, key: StoreKey, caller: Caller, request: HandoffOfferRequ
         digest = _digest([caller.scope, task, told])
         keyed = _digest([caller.scope, request.idempotency_key]) if request.idempotency_key else ""
         twin = unit.handoffs.twin(caller.name, digest=digest, key=keyed)
-        if twin is not None:
-            if twin.digest != digest:
-                raise Conflict(
-                    "Your idempotency_key names another handoff",
-                    code="key_conflict",
-                    next_call="Repeat that call as it was, or choose another key.",
-                )
+        same = twin is not None and twin.digest == digest and _names_the_same(unit, caller, request, twin)
+        if twin is not None and same:
             return _answer(unit, twin, _said_before(twin.status(unit.now)))
+        if twin is not None and keyed:
+            raise Conflict(
+                "Your idempotency_key names another handoff",
+                code="key_conflict",
+                next_call="Repeat that call as it was, or choose another key.",
+            )
         ensure_context(unit, caller)
         fields = _fields(unit, key, caller, request, session)
         written = append(unit, key, caller.author, HandoffOffered, {**fields, "digest": digest, "key": keyed})
@@ -73,6 +74,17 @@ def offer(store: Store, key: StoreKey, caller: Caller, request: HandoffOfferRequ
         if made is None:
             raise NotFound("The handoff is not here", code="unknown_id")
         return _answer(unit, made, _note(made, request))
+
+
+def _names_the_same(unit: Unit, caller: Caller, request: HandoffOfferRequest, twin: HandoffState) -> bool:
+    """Whether each `key:NAME` of the call stands for a record of that handoff: a name may have moved on since."""
+    one = [request.intent, request.checkpoint, request.rationale, request.gate]
+    asked = [*one, *(item for part in ("outputs", *PHRASED) for item in getattr(request, part))]
+    meant = {resolve(unit, caller, item) for item in asked if item.startswith("key:")}
+    if not meant:
+        return True
+    statement, _ = offered(unit, twin)
+    return meant <= {statement.gate, *(record for _, record in named_in(statement))}
 
 
 def _said_before(status: HandoffStatus) -> str:
@@ -253,9 +265,7 @@ def _known(unit: Unit, caller: Caller, name: str, field: str, *, across: Sequenc
 
 
 def _can_work(unit: Unit, principal: Principal, scopes: tuple[str, ...]) -> bool:
-    keys = unit.registry.keys_of(principal.name)
-    stands = bool(keys) and keys[-1].retired is None and keys[-1].compromised is None
-    return stands and not set(scopes).isdisjoint(principal.scopes) and principal.role in WORKERS
+    return can_act(unit, principal.name) and not set(scopes).isdisjoint(principal.scopes) and principal.role in WORKERS
 
 
 def outputs_of(unit: Unit, caller: Caller, kind: HandoffType, asked: list[str]) -> list[str]:

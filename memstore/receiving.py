@@ -19,7 +19,7 @@ from memstore.core.state import HandoffState, HandoffStatus, ReceiptState
 from memstore.errors import Conflict, InternalError, InvalidInput, NotFound
 from memstore.inspecting import PARTS, Inspection, inspect, is_granted, rules_of
 from memstore.ports import Store, Unit
-from memstore.render import Answer, Budget, timestamp
+from memstore.render import Answer, Budget, timestamp, tokens
 from memstore.requests import HandoffReceiveRequest
 from memstore.serving import RETRIES, Caller, Served, disclosed, ensure_context, mark_label
 from memstore.signing import StoreKey
@@ -86,7 +86,12 @@ def shown(giver: Giver, found: Inspection) -> Answer:
     good = list(dict.fromkeys(one.id for one in ordered))
     by_id = found.served
     withheld = [by_id[one] for one in good if by_id[one].reasons]
-    _keep_room(giver, len(withheld))
+    delta = {
+        "dropped": [{"part": part, "id": record} for part, record in found.delta.dropped],
+        "added": [{"part": part, "id": record} for part, record in found.delta.added],
+    }
+    verdict = {"problems": rules_of(found.problems), "delta": delta, "named": _named(found)}
+    _keep_room(giver, len(withheld), max(0, tokens(verdict) - ENVELOPE_TOKENS))
     sections: dict[str, Any] = {}
     for label in (Label.TRUSTED, Label.ATTRIBUTED):
         tier = [by_id[one] for one in good if not by_id[one].reasons and by_id[one].label is label]
@@ -99,17 +104,11 @@ def shown(giver: Giver, found: Inspection) -> Answer:
     quarantined = {"entries": entries, "count": len(withheld), "next_cursor": ""}
     outputs = {**sections, "quarantined": quarantined}
     left_out = len(good) - sum(len(part.get("hits", part.get("entries", ()))) for part in outputs.values())
-    delta = {
-        "dropped": [{"part": part, "id": record} for part, record in found.delta.dropped],
-        "added": [{"part": part, "id": record} for part, record in found.delta.added],
-    }
     told = {
         "handoff": found.handoff.id,
         "state": str(found.handoff.status(giver.unit.now)),
         "valid": found.valid,
-        "problems": rules_of(found.problems),
-        "delta": delta,
-        "named": _named(found),
+        **verdict,
         "outputs": outputs,
         "posture": "quarantine" if found.handoff.label < Label.ATTRIBUTED else POSTURE[found.handoff.type],
         "contract": _contract(giver, found),
@@ -118,14 +117,17 @@ def shown(giver: Giver, found: Inspection) -> Answer:
     return Answer(told, giver.page.lowest)
 
 
-def _keep_room(giver: Giver, references: int) -> None:
-    """Nobody accepts what he was not told of: each reference has its place, whatever else there is room for."""
-    giver.page.budget.left -= REFERENCE_TOKENS * references
+def _keep_room(giver: Giver, references: int, verdict: int) -> None:
+    """Nobody accepts what he was not told of: verdict and references have their place, whatever else has room.
+
+    `verdict` are the tokens that it needs beyond the usual.
+    """
+    giver.page.budget.left -= verdict + REFERENCE_TOKENS * references
     if references and giver.page.budget.left < 0:
         raise InvalidInput(
             "`max_tokens` does not hold its references",
             code="out_of_range",
-            next_call=f"Pass at least {ENVELOPE_TOKENS + REFERENCE_TOKENS * references}.",
+            next_call=f"Pass at least {ENVELOPE_TOKENS + verdict + REFERENCE_TOKENS * references}.",
         )
 
 

@@ -765,7 +765,7 @@ SELECT
 
 -- name: handoff_twin
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token
-WHERE h.sender = ? AND h.digest = ? ORDER BY h.seq LIMIT 1;
+WHERE h.sender = ? AND h.digest = ? ORDER BY h.seq DESC LIMIT 1;
 
 -- name: handoff_keyed
 SELECT h.*, l.until FROM handoffs h LEFT JOIN handoff_leases l ON l.handoff = h.id AND l.token = h.token

@@ -11,6 +11,7 @@ from simulator import Fleet, codes, leaked, taken
 from memstore import admin, bundles, contracts
 from memstore.core.offers import HandoffAction, HandoffAnswered, HandoffReceived
 from memstore.errors import MemStoreError
+from memstore.render import tokens
 from memstore.service import MemStore
 from memstore.signing import Signer
 
@@ -298,3 +299,69 @@ def test_what_the_store_attested_is_handed_over_like_what_was_signed(fleet: Flee
         (act, "attested") for act in ("offered", "received", "accept")
     }
     fleet.assert_sound()
+
+
+def test_a_dead_letter_whose_fallback_owner_is_gone_comes_back_to_its_sender(fleet: Fleet, ada: MemStore):
+    fleet.agent("cy", under="lead")
+    handoff = transfer(ada, "ben", [finding(ada)], fallback="cy")["handoff"]
+    admin.retire(fleet.house, "ben")
+    assert ada.handoff_inbox("dead_letter")["items"] == []
+    admin.retire(fleet.house, "cy")
+    assert [item["handoff"] for item in ada.handoff_inbox("dead_letter")["items"]] == [handoff]
+
+
+def test_the_same_name_for_another_record_is_another_offer(fleet: Fleet, ada: MemStore, ben: MemStore):
+    first = finding(ada, "First", key="result")
+    offers = [transfer(ada, "ben", ["key:result"])["handoff"] for _ in range(2)]
+    second = finding(ada, "Second", key="result", supersedes=first)
+    offers += [transfer(ada, "ben", ["key:result"])["handoff"] for _ in range(2)]
+    assert len(set(offers)) == 2
+    assert [offers[0] == offers[1], offers[2] == offers[3]] == [True, True]
+    assert ben.handoff_receive(offers[2])["named"]["outputs"] == [second]
+    transfer(ada, "ben", ["key:result"], idempotency_key="once")
+    finding(ada, "Third", key="result", supersedes=second)
+    assert refusal(transfer, ada, "ben", ["key:result"], idempotency_key="once") == "key_conflict"
+
+
+def test_who_holds_a_lease_is_told_that_it_is_its_own(ada: MemStore, ben: MemStore):
+    output = finding(ada, verification="unverified")
+    handoff = transfer(ada, "ben", [output])["handoff"]
+    got = ben.handoff_receive(handoff)
+    ben.handoff_respond(handoff, "accept", receipt=got["receipt"], acknowledge=["unverified_output"])
+    with pytest.raises(MemStoreError) as error:
+        ben.handoff_respond(handoff, "accept", receipt=got["receipt"], acknowledge=["unverified_output"] * 2)
+    assert (error.value.code, error.value.what) == ("leased", "You hold its lease")
+    assert "lease 1" in ben.session_start("port", resume_handoff=handoff)["note"]
+
+
+def test_a_report_s_acceptance_raises_nothing_that_rests_on_the_outside(fleet: Fleet, ada: MemStore, lead: MemStore):
+    ada.observe("https://example.org/a", "The page says so.")
+    output = finding(ada, "As the page says")
+    handoff = ada.handoff_offer("lead", "report", outputs=[output], **ALL)["handoff"]
+    [entry] = lead.handoff_receive(handoff)["outputs"]["quarantined"]["entries"]
+    lead.open([entry["ref"]])
+    got = lead.handoff_receive(handoff)
+    answer = lead.handoff_respond(handoff, "accept", receipt=got["receipt"], acknowledge=codes(got))
+    assert f"Not endorsed for the problems that you took on: {output}" in answer["note"]
+    assert [one["id"] for one in lead.get([output])["quarantined"]] == [output]
+    assert lead.review([output], "endorse")["results"][0]["label"] == "attributed"
+
+
+def test_a_report_s_acceptance_raises_no_result_that_has_expired(fleet: Fleet, ada: MemStore, lead: MemStore):
+    output = ada.observe("tool:weather", "rain", ttl_seconds=5)["id"]
+    handoff = ada.handoff_offer("lead", "report", outputs=[output], **ALL)["handoff"]
+    fleet.clock.advance(seconds=6)
+    got = lead.handoff_receive(handoff)
+    assert codes(got) == ["expired_result"]
+    lead.handoff_respond(handoff, "accept", receipt=got["receipt"], acknowledge=codes(got))
+    assert lead.get([output])["quarantined"][0]["stale"]["label"] == "attributed"
+
+
+def test_a_verdict_however_long_is_counted_in_max_tokens(ada: MemStore, ben: MemStore):
+    said = {part: [f"{part} {n}: something to carry on" for n in range(16)] for part in ("questions", "caveats")}
+    outputs = [finding(ada, f"Finding {n}", verification="unverified") for n in range(32)]
+    handoff = transfer(ada, "ben", outputs, **said)["handoff"]
+    for most in (3000, 4000, 6000):
+        got = ben.handoff_receive(handoff, max_tokens=most)
+        assert tokens(got) <= most + 50
+        assert len(got["named"]["outputs"]) == 32
