@@ -203,7 +203,7 @@ def _refuse_unseen(unit: Unit, caller: Caller, found: Inspection) -> None:
 _NOT_RAISED = "were not shown whole, or are not yours to raise: memory_review says why"
 
 
-# Of an output that has any other problem the receiver knows, and vouches for nothing (T6): memory_review does.
+# Who takes on an output with any other problem knows of it, and vouches for nothing (T6, ADR 0038): memory_review does.
 HARMLESS = "unverified_output"
 
 

@@ -29,11 +29,8 @@ class Turns:
 
     def __init__(self, path: str) -> None:
         self._threads = threading.Lock()
+        self._path = path + TURN
         self._file = -1
-        # A folder that cannot be written has no writers to wait for.
-        with suppress(OSError):
-            self._file = os.open(path + TURN, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            finalize(self, os.close, self._file)
 
     @classmethod
     def of(cls, path: Path | str) -> Turns:
@@ -41,12 +38,21 @@ class Turns:
         found = _known.get(real)
         return found if found is not None else _known.setdefault(real, cls(real))
 
+    def _open(self) -> None:
+        """Not before somebody writes: who only reads leaves nothing beside a file, a backup's copy say."""
+        # A folder that cannot be written has no writers to wait for.
+        with suppress(OSError):
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            finalize(self, os.close, self._file)
+
     @contextmanager
     def taken(self, seconds: float) -> Iterator[None]:
         """The turn of this thread; raises `busy` where another of the process has it for so long."""
         if not self._threads.acquire(timeout=seconds):
             raise StoreUnavailable("Another thread holds the store", code="busy", next_call="Try again.")
         try:
+            if self._file < 0:
+                self._open()
             held = self._file >= 0 and _locked(self._file)
             try:
                 yield
