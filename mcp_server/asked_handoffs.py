@@ -32,7 +32,7 @@ from memstore.core.offers import HandoffAction, HandoffAnswered, HandoffOffered,
 from memstore.core.reviews import GRANTED
 from memstore.core.statements import Granted, GrantRevoked, Kind, Method, Recorded, Reviewed, Stance
 from memstore.moments import Instant, parse_moment
-from memstore.offering import GRANT_SECONDS, PHRASED, is_id, phrased_as
+from memstore.offering import GRANT_SECONDS, PHRASED, earliest, is_id, phrased_as
 from memstore.recording import content_of
 from memstore.requests import (
     HandoffOfferRequest,
@@ -86,7 +86,9 @@ def _offer(ground: Ground, request: HandoffOfferRequest, queue: Queue) -> None:
     got, item = queue.take(HandoffOffered)
     session, task = session_of(ground, request.session, got.session)
     by_name = not request.to.startswith(CAPABILITY)
-    deadline = parse_moment(request.deadline, "deadline")
+    asked = parse_moment(request.deadline, "deadline")
+    deadline = asked.micros if isinstance(asked, Instant) else 0
+    ends = earliest(deadline, granted[0].expires_at) if granted else deadline
     told = request.model_dump(exclude={"session", "idempotency_key"})
     fields = {
         "scope": ground.scope,
@@ -101,7 +103,8 @@ def _offer(ground: Ground, request: HandoffOfferRequest, queue: Queue) -> None:
         "intent": same_id(request.intent, got.intent),
         "checkpoint": same_id(request.checkpoint, got.checkpoint),
         "contract": request.contract,
-        "deadline": deadline.micros if isinstance(deadline, Instant) else 0,
+        # What crosses to another scope ends with the grant by which it does.
+        "deadline": ends if got.deadline == ends else deadline,
         "grant": granted[1].id if granted else "",
         "parent": got.parent,
         "correlation": got.correlation,

@@ -167,7 +167,16 @@ def _fields(
         "none": [part for part in ("outputs", *PHRASED) if getattr(request, part) == [NONE]],
     }
     fields |= _grant(unit, key, caller, request, receiver)
+    grant = unit.view.grant(fields.get("grant", ""))
+    if grant is not None and caller.scope not in receiver.scopes:
+        # Nobody reaches it any more once its grant has ended (ADR 0036): then it is over, and its sender is told.
+        fields["deadline"] = earliest(fields["deadline"], grant.expires_at)
     return {**fields, **_phrased(unit, key, caller, request)}
+
+
+def earliest(deadline: int, ends: int) -> int:
+    """The deadline of what ends anyway; 0 is none."""
+    return min(deadline or ends, ends)
 
 
 def _refuse_incomplete(kind: HandoffType, request: HandoffOfferRequest) -> None:

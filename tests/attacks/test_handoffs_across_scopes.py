@@ -219,3 +219,13 @@ def test_a_question_across_scopes_stands_where_it_was_asked(teams: Fleet, boss: 
     assert boss.handoff_respond(handoff, "clarify", reason="The one of the parser")["state"] == "offered"
     assert "question_open" not in codes(bob.handoff_receive(handoff))
     teams.assert_sound()
+
+
+def test_what_nobody_reaches_any_more_is_over_and_its_sender_is_told(teams: Fleet, boss: MemStore, bob: MemStore):
+    handoff = offered(boss, [finding(boss, "The bug is in the lexer")], grant_ttl_seconds=60)
+    assert bob.handoff_receive(handoff)["valid"]
+    teams.clock.advance(seconds=60)
+    assert bob.handoff_inbox()["items"] == []
+    [item] = boss.handoff_inbox("dead_letter")["items"]
+    assert (item["handoff"], item["state"]) == (handoff, "expired")
+    teams.assert_sound()
