@@ -3,6 +3,9 @@
 import pytest
 from bridging import Far
 
+from memstore import admin
+from memstore.core.statements import Role
+
 
 @pytest.fixture
 def far(folder, clock):
@@ -115,3 +118,17 @@ def test_work_is_delegated_asked_about_and_refused_through_bridges(far):
     assert lead.handoff_respond(four, "cancel", reason="Over.")["state"] == "cancelled"
     far.assert_sound()
     assert set(far.signatures()) == {"valid"}
+
+
+@pytest.mark.parametrize("deadline", ["", "2099-01-01T00:00:00Z"])
+def test_work_crosses_to_another_scope_through_bridges_for_as_long_as_its_grant(far, deadline):
+    admin.add_agent(far.house, "boss", role=Role.LEAD, scopes=("red", "blue"))
+    admin.add_agent(far.house, "bob", under="boss", scopes=("blue",))
+    boss, bob = far.bridge("boss", scope="red"), far.bridge("bob", scope="blue")
+    found = boss.write("finding", "Slow", "It is.", verification="verified", evidence=["bench.txt"])["id"]
+    told = {"outputs": [found], "questions": ["none"], "deadline": deadline, "grant_scopes": ["red", "blue"]}
+    handoff = boss.handoff_offer("bob", "transfer", **told, grant_ttl_seconds=600)["handoff"]
+    got = bob.handoff_receive(handoff)
+    assert bob.handoff_respond(handoff, "accept", receipt=got["receipt"])["state"] == "accepted"
+    assert boss.handoff_item(handoff)["deadline"] < "2030"
+    far.assert_sound()
