@@ -73,7 +73,7 @@ def offer(store: Store, key: StoreKey, caller: Caller, request: HandoffOfferRequ
         made = unit.view.handoff(written.id)
         if made is None:
             raise NotFound("The handoff is not here", code="unknown_id")
-        return _answer(unit, made, _note(made, request))
+        return _answer(unit, made, _note(made, request), refuses=True)
 
 
 def _names_the_same(unit: Unit, caller: Caller, request: HandoffOfferRequest, twin: HandoffState) -> bool:
@@ -96,9 +96,17 @@ def _digest(told: Any) -> str:
     return hashlib.sha256(canonical_bytes(told, nfc=False)).hexdigest()
 
 
-def _answer(unit: Unit, handoff: HandoffState, note: str) -> Answer:
+def _answer(unit: Unit, handoff: HandoffState, note: str, *, refuses: bool = False) -> Answer:
+    """How a handoff stands; `refuses` what its contract does not allow, which nobody could accept."""
     receiver, contract = unit.view.principal(handoff.receiver), unit.view.contract(handoff.contract)
     problems = inspect(unit, handoff, receiver, handoff.scope).problems if receiver else ()
+    violated = [record for problem in problems if problem.code == "contract_violation" for record in problem.ids]
+    if refuses and violated:
+        raise Conflict(
+            f"The data of these outputs is not of the contract: {', '.join(violated)}",
+            code="contract_violation",
+            next_call="Write them anew with data of its schema, or leave them out: memstore://agents shows it.",
+        )
     return Answer(
         {
             "handoff": handoff.id,
