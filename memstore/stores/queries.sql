@@ -45,6 +45,10 @@ WHERE r.erased = 0 AND ((r.kind = 'tool_result' AND r.expires_at <= :before)
         AND w.retracted = '' AND w.revoked = 0 AND w.superseded_by IS NULL))
     AND (:cited OR NOT EXISTS (SELECT 1 FROM carried d JOIN handoffs h ON h.seq = d.handoff WHERE d.record = r.id
         AND h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted')))
+    -- What its sender answered with goes with the handoff.
+    AND (:cited OR r.id NOT IN (SELECT j.value FROM handoffs h JOIN answers a ON a.handoff = h.id
+        JOIN json_each(a.outputs) j
+        WHERE h.stage IN ('awaiting_approval', 'offered', 'clarification_requested', 'accepted')))
 ORDER BY r.seq LIMIT :most;
 
 -- name: old_enough

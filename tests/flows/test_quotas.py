@@ -159,6 +159,15 @@ def test_what_a_handoff_carried_is_kept_until_that_is_over(fleet, aged):
     assert aged["carried"] in retention.run(fleet.house, days=30, dry_run=True)["ids"]
 
 
+def test_what_a_sender_answered_with_is_kept_until_the_handoff_is_over(fleet, ada, lead, aged):
+    lead.handoff_respond(aged["handoff"], "clarify", question="Which reading?")
+    ada.handoff_respond(aged["handoff"], "clarify", reason="This one.", outputs=[aged["loose"]])
+    assert retention.run(fleet.house, days=30)["kept_for_citations"] == 3
+    assert lead.handoff_receive(aged["handoff"])["valid"]
+    ada.handoff_respond(aged["handoff"], "cancel")
+    assert aged["loose"] in retention.run(fleet.house, days=30, dry_run=True)["ids"]
+
+
 def test_what_is_cited_goes_too_where_that_is_asked(fleet, aged):
     assert retention.run(fleet.house, days=30, cited=True)["erased"] == 4
     assert erased(fleet) == {aged[name] for name in ("loose", "cited", "carried", "page")}
