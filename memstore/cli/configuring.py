@@ -170,17 +170,22 @@ CLIENTS = {
 @scope_option
 @click.option("--task", metavar="T", default="", help="The task that hooks name to the agent.")
 @click.option("--url", metavar="URL", default="", help="Have a bridge talk to the memstore server there.")
+@click.option("--key", metavar="FILE", default="", help="With --url: the agent's key [keys/NAME.key of the store].")
+@click.option("--store-id", metavar="ID", default="", help="With --url: the store [as the key was made for].")
+@click.option("--ca", metavar="FILE", default="", help="With --url: certificates (PEM) that vouch for the server.")
 @click.option("--http", metavar="URL", default="", help="Have the client itself talk to it, with a token.")
 @click.option("--hooks", is_flag=True, help="Print hooks too, and a text for AGENTS.md or CLAUDE.md.")
 @store_option
-def config_command(client: str, agent: str, scope: str, task: str, url: str, http: str, hooks: bool) -> None:
+def config_command(
+    client: str, agent: str, scope: str, task: str, url: str, http: str, hooks: bool, **bridge: str
+) -> None:
     """Print what CLIENT wants in its configuration, to have memstore beside it as this agent.
 
     The configuration alone goes to stdout; on a terminal, where to put it goes to stderr. With --hooks there are
     several files, each under a line `==> FILE <==`.
     """
     form = CLIENTS[client]
-    written = _configured(client, form, agent, scope, url, http)
+    written = _configured(client, form, agent, scope, url, http, bridge)
     if not hooks:
         click.echo(written)
         if is_terminal(sys.stderr):
@@ -198,7 +203,9 @@ def config_command(client: str, agent: str, scope: str, task: str, url: str, htt
     click.echo("\n\n".join(f"==> {place} <==\n{text.rstrip()}" for place, text in files.items()))
 
 
-def _configured(client: str, form: Client, agent: str, scope: str, url: str, http: str) -> str:
+def _configured(client: str, form: Client, agent: str, scope: str, url: str, http: str, bridge: dict[str, str]) -> str:
+    if any(bridge.values()) and not url:
+        raise InvalidInput("--key, --store-id and --ca are of a bridge", next_call="Name its server by --url.")
     if url and http:
         raise InvalidInput("--url and --http exclude each other", next_call="Take --url for a bridge.")
     if http:
@@ -209,8 +216,12 @@ def _configured(client: str, form: Client, agent: str, scope: str, url: str, htt
         with opened_house() as house, house.store.read() as unit:
             if unit.view.principal(agent) is None:
                 raise NotFound("There is no such principal", code="unknown_principal", next_call="Run agent add first.")
-    arguments = ["mcp", "--agent", agent, "--store", str(store_folder())]
+    arguments = ["mcp", "--agent", agent]
+    arguments += [] if bridge["key"] else ["--store", str(store_folder())]
     arguments += ["--scope", scope] if scope else []
+    for name, value in bridge.items():
+        path = str(Path(value).expanduser().absolute()) if name != "store_id" else value
+        arguments += [f"--{name.replace('_', '-')}", path] if value else []
     arguments += ["--url", _checked(url)] if url else []
     return form.local([*_launched(), *arguments])
 

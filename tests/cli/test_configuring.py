@@ -123,6 +123,23 @@ def test_a_bridge_is_configured_where_no_store_is(cli, client, tmp_path):
     assert told["args"][told["args"].index("--agent") + 1] == "worker"
 
 
+@each_client
+def test_a_bridge_is_told_where_its_key_is_and_whom_to_trust(cli, client, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = ["--key", "coder.key", "--store-id", "22svc6drav3zmwch2xrk2lbjpe", "--ca", "ca.pem"]
+    ended = cli("config", client, "--agent", "worker", "--url", REMOTE, *given)
+    args = server(client, ended.stdout)["args"]
+    told = dict(zip(args[-8::2], args[-7::2], strict=True))
+    assert told == {
+        "--key": str(tmp_path / "coder.key"),
+        "--store-id": "22svc6drav3zmwch2xrk2lbjpe",
+        "--ca": str(tmp_path / "ca.pem"),
+        "--url": REMOTE,
+    }
+    assert "--store" not in args
+    assert cli("config", client, "--agent", "worker", *given).code == "invalid"
+
+
 # By each client's own syntax: the variable is named, the token is nowhere.
 TOKENS = {
     "claude-code": "Bearer ${MEMSTORE_TOKEN}",
