@@ -19,9 +19,10 @@ from memstore.looking_back import Back
 from memstore.ports import Disclosed, Unit
 from memstore.render import timestamp
 from memstore.requests import HistoryRequest
-from memstore.serving import Caller, whole_id
+from memstore.serving import Caller, known_session, named
 
 MOST_LISTED = 1_000_000
+END_OF_LOG = 2**62
 
 # One event, once it is asked for; None where it turns out to be none.
 Candidate = Callable[[], dict[str, Any] | None]
@@ -47,9 +48,7 @@ def disclosures(
 def _withheld_and_shown(unit: Unit, caller: Caller, request: HistoryRequest, back: Back | None) -> list[Candidate]:
     """What the view is made of, in order, each yet to be looked at: what is not withheld comes to nothing."""
     if request.id:
-        record = unit.view.record(whole_id(unit, caller, request.id))
-        if record is None or record.scope != caller.scope:
-            return []
+        record = named(unit, caller, request.id, back.before if back else END_OF_LOG)
         return [partial(_event, one) for one in unit.reviews.readers(record.seq) if _was_by_then(one, back)]
     if not request.of_session:
         raise InvalidInput(
@@ -57,9 +56,7 @@ def _withheld_and_shown(unit: Unit, caller: Caller, request: HistoryRequest, bac
             code="missing_field",
             next_call="Pass id for who saw a record, or of_session for what its context was shown.",
         )
-    session = unit.view.session(request.of_session)
-    if session is None or session.scope != caller.scope:
-        return []
+    session = known_session(unit, caller, request.of_session)
     shown = [one for one in unit.reviews.shown_in(session.launch) if _was_by_then(one, back)]
     told: list[Candidate] = [partial(_event, one) for one in shown]
     seen = {one.record for one in shown}

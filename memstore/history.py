@@ -24,7 +24,7 @@ from memstore.moments import Instant, Position, parse_moment
 from memstore.ports import Store, Unit
 from memstore.render import Answer, Budget, timestamp
 from memstore.requests import HistoryRequest
-from memstore.serving import Caller, disclosed, mark_label, whole_id
+from memstore.serving import Caller, disclosed, known_session, mark_label, named
 
 END_OF_LOG = 2**62
 SILENCE = 3600 * 1_000_000  # microseconds without an event of the kind asked for that are a gap
@@ -94,9 +94,9 @@ def _bounds(unit: Unit, request: HistoryRequest, back: Back | None) -> tuple[int
 def _events(
     unit: Unit, caller: Caller, request: HistoryRequest, page: Page, after: int, before: int, back: Back | None
 ) -> tuple[list[dict[str, Any]], int | None]:
-    record = whole_id(unit, caller, request.id)
-    if request.id and not record:
-        return [], None
+    record = named(unit, caller, request.id, back.before if back else END_OF_LOG).id if request.id else ""
+    if request.of_session:
+        known_session(unit, caller, request.of_session)
     positions = unit.retrieval.timeline(
         caller.scope,
         task=request.task,

@@ -110,7 +110,7 @@ class CauseTables:
         return self._links(query, {"seqs": json.dumps(list(seqs))}, scope, before=before, most=most)
 
     def shown(self, spans: Collection[Span], scope: str, *, before: int, most: int) -> list[Link]:
-        """What these parts of contexts were shown; of too much, what was lowest then, and newest."""
+        """What these parts of contexts were shown; of too much, what was shown last."""
         return self._links("shown_in_spans", {"spans": _json(spans)}, scope, before=before, most=most)
 
     def readers(self, seqs: Collection[int], *, before: int) -> list[Span]:
@@ -129,7 +129,7 @@ class CauseTables:
 
     def _links(self, query: str, told: dict[str, object], scope: str, *, before: int, most: int) -> list[Link]:
         rows = self.conn.execute(QUERIES[query], {**told, "scope": scope, "before": before, "most": most})
-        return [Link(end, found) for end, found in rows]
+        return [Link(*row) for row in rows]
 
 
 def _json(spans: Iterable[Span]) -> str:

@@ -72,7 +72,8 @@ def test_what_a_handoff_names_is_shown_in_the_other_scope_and_nothing_else(teams
     assert bob.get([other, named])["missing"] == [other, named]
     search = bob.search("lexer floorboard vault")
     assert (search["trusted"]["count"], search["attributed"]["count"], search["quarantined"]["count"]) == (0, 0, 0)
-    asked = [bob.history(id=named), bob.history(), bob.session_start("port")]
+    assert refusal(bob.history, id=named) == "unknown_id"
+    asked = [bob.history(), bob.session_start("port")]
     assert leaked(SECRET, found, search, *asked) == ""
     done = finding(bob, "It is in ours too")
     assert bob.handoff_respond(handoff, "complete", lease=lease, outputs=[done])["state"] == "completed"

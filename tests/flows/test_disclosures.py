@@ -60,9 +60,10 @@ def test_looking_lowers_nothing_and_tells_nothing_of_another_scope(fleet: Fleet,
     reader = fleet.fresh("ben")
     assert reader.history(id=page, view="disclosures")["mark"] == "trusted"
     fleet.agent("far", scopes=("elsewhere",))
-    assert fleet.fresh("far").history(id=page, view="disclosures")["events"] == []
     session = ada.session_start("work")["session"]
-    assert fleet.fresh("far").history(of_session=session, view="disclosures")["events"] == []
+    for asked in ({"id": page}, {"of_session": session}):
+        with pytest.raises(MemStoreError, match="unknown_id"):
+            fleet.fresh("far").history(view="disclosures", **asked)
     with pytest.raises(MemStoreError, match="missing_field"):
         reader.history(view="disclosures")
 
