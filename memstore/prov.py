@@ -27,7 +27,7 @@ from memstore.core.statements import (
     Statement,
     short_id,
 )
-from memstore.exporting import ExportRequest, Selection, declared_by, may_be_told, select, shown_before, statements
+from memstore.exporting import ExportRequest, Selection, declared_by, may_be_told, select, shown_before
 from memstore.ports import Store, Unit
 from memstore.render import Answer, Budget, timestamp
 from memstore.serving import Caller, Served, disclosed, look_up
@@ -75,7 +75,7 @@ class _Writer:
             "memstore:madeFor": _name(self._agent(self.caller.name)),
             "memstore:complete": chosen.complete,
         }
-        for logged, statement in statements(self.unit, chosen.positions):
+        for logged, statement in chosen.acts:
             self._act(logged, statement)
         base = f"urn:memstore:{head.store}:"
         prefix = {"memstore": VOCABULARY, "store": base, "agent": f"{base}agent:"}

@@ -64,7 +64,10 @@ class PastTables:
         return [row["id"] for row in rows]
 
     def changed(self, scope: str, *, after: int, before: int, since: int, until: int, most: int) -> list[int]:
-        """Records that came, that an act changed, or that ran out, between two positions and their times."""
+        """Records that came, that an act changed, or that ran out, between two positions and their times.
+
+        The higher tiers first, so that of too much it is the lowest that is left out (T10).
+        """
         told = {"scope": scope, "after": after, "before": before, "since": since, "until": until, "most": most}
         return [row[0] for row in self.conn.execute(QUERIES["changed"], told)]
 

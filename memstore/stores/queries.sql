@@ -977,15 +977,16 @@ SELECT id FROM records WHERE id >= ? AND id < ? AND scope = ? ORDER BY id LIMIT 
 
 -- name: changed
 SELECT seq FROM (
-    SELECT r.seq FROM records r WHERE r.scope = :scope AND r.seq > :after AND r.seq < :before
-    UNION SELECT r.seq FROM former f JOIN records r ON r.seq = f.record
+    SELECT r.seq, r.label FROM records r WHERE r.scope = :scope AND r.seq > :after AND r.seq < :before
+    UNION SELECT r.seq, r.label FROM former f JOIN records r ON r.seq = f.record
         WHERE f.act > :after AND f.act < :before AND r.scope = :scope AND r.seq < :before
-    UNION SELECT r.seq FROM records r
+    UNION SELECT r.seq, r.label FROM records r
         WHERE r.expires_at > :since AND r.expires_at <= :until AND r.scope = :scope AND r.seq < :before
-    UNION SELECT r.seq FROM sessions s JOIN records r ON r.session = s.id AND r.session <> '' AND r.kind = 'hypothesis'
+    UNION SELECT r.seq, r.label FROM sessions s JOIN records r ON r.session = s.id AND r.session <> ''
+        AND r.kind = 'hypothesis'
         WHERE s.ended_seq > :after AND s.ended_seq < :before AND r.scope = :scope
 )
-ORDER BY seq LIMIT :most;
+ORDER BY label DESC, seq LIMIT :most;
 
 -- name: lapsed
 SELECT * FROM (

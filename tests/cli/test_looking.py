@@ -77,6 +77,7 @@ def test_a_delta_between_two_moments_says_what_came_and_what_fell(cli, terminal)
         ("x..y", "bad_time"),
     ):
         assert cli("history", "--delta", wrong).code == code
+    assert cli("history", "--delta", f"{seq}..{seq}", "--task", "dig").code == "invalid"
     assert cli("history", "--delta", f"1..h-{'a' * 26}").code == "unknown_id"
 
 
