@@ -74,7 +74,7 @@ def _moment(unit: Unit, caller: Caller, text: str) -> Back:
 
 
 def _told(unit: Unit, caller: Caller, seq: int, first: Back, last: Back) -> tuple[dict[str, Any], Served | None] | None:
-    """What became of one record between the two, and the record if its title is told; None if nothing did that shows."""
+    """What became of one record between the two, and the record if its title is told; None if nothing shows."""
     record = unit.records.id_at(seq)
     was, now = _stood(unit, record, first), _stood(unit, record, last)
     event = _what(was, now)

@@ -65,7 +65,8 @@ def _withheld_and_shown(unit: Unit, caller: Caller, request: HistoryRequest, bac
 
 
 def _was_by_then(shown: Disclosed, back: Back | None) -> bool:
-    return back is None or shown.position <= back.before
+    # What was shown after the entry that a position names, or after a time, has no entry of its own to tell it by.
+    return back is None or (shown.position <= back.before and shown.at <= back.now)
 
 
 def _event(shown: Disclosed) -> dict[str, Any]:

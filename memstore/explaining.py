@@ -81,7 +81,7 @@ def why(unit: Unit, caller: Caller, request: HistoryRequest, page: Page, back: B
     page.budget.take(record)
     story = _story(unit, caller, then, before)
     told = [*_standing(record, because), *_sentences(story), *_looked(record, logged)]
-    readers = unit.past.seen_by(state.seq, before, MOST_READERS)
+    readers = unit.past.seen_by(state.seq, before, back.now if back else END_OF_LOG, MOST_READERS)
     proof = _proof(unit, logged)
     told += [_proved(proof), *_seen(readers), *_changing(unit, then, record, because)]
     answer: dict[str, Any] = {"record": record, "told": [line for line in told if page.budget.take(line)]}

@@ -71,9 +71,9 @@ class PastTables:
         told = {"scope": scope, "after": after, "before": before, "since": since, "until": until, "most": most}
         return [row[0] for row in self.conn.execute(QUERIES["changed"], told)]
 
-    def seen_by(self, seq: int, before: int, most: int) -> list[dict[str, Any]]:
-        """Who was shown a record, the first one first: {author, times, first, last, detail}."""
-        rows = self.conn.execute(QUERIES["seen_by"], (seq, before, most))
+    def seen_by(self, seq: int, before: int, until: int, most: int) -> list[dict[str, Any]]:
+        """Who was shown a record until then, the first one first: {author, times, first, last, detail}."""
+        rows = self.conn.execute(QUERIES["seen_by"], (seq, before, until, most))
         return [
             {
                 "author": row["principal"],

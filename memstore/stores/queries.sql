@@ -1077,7 +1077,7 @@ WHERE place <= :most ORDER BY label, place;
 
 -- name: seen_by
 SELECT c.principal, count(*) AS times, min(d.at) AS first, max(d.at) AS last, max(d.detail) AS detail
-FROM disclosures d JOIN contexts c ON c.no = d.context WHERE d.record = ? AND d.position <= ?
+FROM disclosures d JOIN contexts c ON c.no = d.context WHERE d.record = ? AND d.position <= ? AND d.at <= ?
 GROUP BY c.principal ORDER BY min(d.position), c.principal LIMIT ?;
 
 -- name: contexts
