@@ -195,7 +195,7 @@ def _place(cursor: str, told: object) -> tuple[int, int]:
 
 def _note(found: Neighbourhood) -> str:
     cut = "There is more than was looked at: the strongest and nearest are here." if found.walk.cut else ""
-    return cut or ("" if found.order else "Nothing was declared, shown or said.")
+    return cut or ("" if found.order else "Nothing of this scope was declared, shown or said.")
 
 
 @dataclass(slots=True)

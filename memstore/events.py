@@ -45,6 +45,11 @@ def event_at(
             return {**event, "task": statement.task}, None, logged.entry.verdict.label
         case Recorded():
             return *_recorded(unit, caller, seq, event, as_of), Label.TRUSTED
+        case KeyChanged(principal=name):
+            # T13: of somebody who does not work here the name is not told.
+            whose = unit.view.principal(name)
+            told = {"principal": name} if whose is not None and caller.scope in whose.scopes else {}
+            return {**event, "event": f"key_{statement.action}", **told}, None, Label.TRUSTED
         case _:
             return _act(event, statement, logged.entry.digest), None, Label.TRUSTED
 
@@ -63,8 +68,6 @@ def _act(event: dict[str, Any], statement: Statement, digest: bytes) -> dict[str
         case HandoffOffered():
             told = {"id": short_id("h-", digest), "type": str(statement.type), "to": statement.receiver}
             return {**event, "event": "handoff_offered", **told, "hop": statement.hop}
-        case KeyChanged():
-            return {**event, "event": f"key_{statement.action}"}
         case HandoffReceived():
             return {**event, "event": "handoff_received", "id": statement.handoff, "problems": statement.problems}
         case HandoffAnswered():

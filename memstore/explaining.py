@@ -249,7 +249,8 @@ def _sentences(story: list[dict[str, Any]]) -> Iterator[str]:
         changes = [f"{name.replace('_', ' ')} {was} → {now}" for name, (was, now) in event["changed"].items()]
         what = event["event"].replace("_", " ")
         who = f" by {event['author']}" if event.get("author") else ""
-        about = f" of {event['id']}" if event.get("id") else ""
+        whose = event.get("id") or event.get("principal")
+        about = f" of {whose}" if whose else ""
         about += f" as {event['reason']}" if event.get("reason") else ""
         about += f", {event['verdict']}" if event.get("verdict") else ""
         yield f"At entry {event['seq']} ({event['at']}), {what}{about}{who}: {'; '.join(changes)}."

@@ -224,6 +224,9 @@ class _Writer:
             self._derived(name, how, source)
         context = self._context(served.state.launch, served.state.author)
         for shown in shown_before(self.unit, served, self.shown):
+            state = self.unit.view.record(shown.record)
+            if state is None or state.scope != self.caller.scope:
+                continue  # T13: what was shown of another scope, by a handoff, is not named here.
             self._used(context, shown.record, shown.at)
         state = served.state
         if state.superseded_by is not None:

@@ -38,6 +38,16 @@ BY_RECORD: dict[str, Path] = {
     "retract": lambda m, i: m.retract(i, "wrong"),
     "retract on trial": lambda m, i: m.retract(i, "leaked", dry_run=True),
     "disclosures": lambda m, i: m.history(id=i, view="disclosures"),
+    "why": lambda m, i: m.history(id=i, view="why"),
+    "blame": lambda m, i: m.history(id=i, view="blame"),
+    "impact": lambda m, i: m.history(id=i, view="impact"),
+    "impact by the beginning of an id": lambda m, i: m.history(id=i[:9], view="impact"),
+    "get by the beginning of an id": lambda m, i: len(m.get([i[:12]])["missing"]),
+    "retract by the beginning of an id": lambda m, i: m.retract(i[:12], "wrong"),
+    "export a bundle": lambda m, i: m.export_bundle(i),
+    "export a bundle as evidence": lambda m, i: m.export_bundle(i[:12], quarantined=True),
+    "export PROV": lambda m, i: m.export_prov(record=i),
+    "export attestations": lambda m, i: m.export_intoto(record=i, depth=2),
 }
 BY_SESSION: dict[str, Path] = {
     "write": lambda m, i: m.write(**FINDING, session=i),

@@ -153,6 +153,7 @@ def test_expiry_supersession_and_compromise_say_what_would_change_them(fleet: Fl
     answer = why(lead, old)
     assert answer["record"]["status"] == "revoked_author"
     assert any("Nothing brings it back: the key that signed it" in line for line in answer["told"])
+    assert any("key compromised of ada by operator" in line for line in answer["told"])
 
 
 def test_a_small_budget_says_that_something_was_left_out(fleet: Fleet, judged: tuple[str, str]):
