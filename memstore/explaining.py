@@ -80,7 +80,7 @@ def why(unit: Unit, caller: Caller, request: HistoryRequest, page: Page, back: B
         page.show(served, Extent.CONCISE)
     page.budget.take(record)
     story = _story(unit, caller, then, before)
-    told = [*_standing(record, because), *_sentences(story), *_looked(record, logged)]
+    told = [*_standing(record, because), *_sentences(story, then.id), *_looked(record, logged)]
     readers = unit.past.seen_by(state.seq, before, back.now if back else END_OF_LOG, MOST_READERS)
     proof = _proof(unit, logged)
     told += [_proved(proof), *_seen(readers), *_changing(unit, then, record, because)]
@@ -242,15 +242,14 @@ def _lasting(state: RecordState) -> Status:
     return state.status(0) if not state.lapsed else Status.IN_FORCE
 
 
-def _sentences(story: list[dict[str, Any]]) -> Iterator[str]:
+def _sentences(story: list[dict[str, Any]], record: str) -> Iterator[str]:
     for event in story:
         if "changed" not in event:
             continue
         changes = [f"{name.replace('_', ' ')} {was} → {now}" for name, (was, now) in event["changed"].items()]
-        what = event["event"].replace("_", " ")
+        what = f"{event['verdict']}d" if "verdict" in event else event["event"].replace("_", " ")
         who = f" by {event['author']}" if event.get("author") else ""
-        whose = event.get("id") or event.get("principal")
-        about = f" of {whose}" if whose else ""
+        about = f" {event['id']}" if event.get("id", record) != record else ""
+        about += f" of {event['principal']}" if event.get("principal") else ""
         about += f" as {event['reason']}" if event.get("reason") else ""
-        about += f", {event['verdict']}" if event.get("verdict") else ""
         yield f"At entry {event['seq']} ({event['at']}), {what}{about}{who}: {'; '.join(changes)}."

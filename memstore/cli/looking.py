@@ -109,7 +109,11 @@ def _answered(agent: str, scope: str, ask: Callable[[Any], dict[str, Any]], line
 
     with opened_house() as house:
         with house.store.read() as unit:
-            operator = unit.view.principal(OPERATOR_NAME)
+            operator, copied = unit.view.principal(OPERATOR_NAME), unit.log.head().copied
+        if copied:
+            raise InvalidInput(
+                "A copy has no operator's key", code="missing_field", next_call="Pass --agent and a person's name."
+            )
         if operator is None:
             raise NotFound("This store has no operator", code="unknown_principal", next_call="Run log verify.")
         scope = scope or DEFAULT_SCOPE

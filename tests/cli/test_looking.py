@@ -83,7 +83,7 @@ def test_a_delta_between_two_moments_says_what_came_and_what_fell(cli, terminal)
 
 def test_what_a_terminal_shows_of_an_id_is_enough_for_every_verb(cli, terminal, tmp_path):
     said, decided = chain(cli)
-    short = re.search(r"named: (m-[a-z2-7]+)", COLOUR.sub("", terminal("blame", decided).stdout))[1]
+    (short,) = re.findall(r"named: (m-[a-z2-7]+)", COLOUR.sub("", terminal("blame", decided).stdout))
     assert said.startswith(short)
     assert short != said
     assert cli("get", short, "--agent", "planner").answer["records"][0]["id"] == said
