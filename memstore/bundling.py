@@ -26,6 +26,7 @@ from memstore.core.statements import (
     parse_statement,
     payload_type,
 )
+from memstore.core.trust import END_OF_LOG
 from memstore.envelopes import sealed
 from memstore.errors import Denied, IntegrityError, InvalidInput, NotFound
 from memstore.inbox import worth_of
@@ -33,8 +34,6 @@ from memstore.ports import Store, Unit
 from memstore.render import Answer, Budget
 from memstore.serving import Caller, Served, disclosed, look_up, resolve
 from memstore.signing import StoreKey, encode
-
-END_OF_LOG = 2**62
 
 
 def record_bundle(

@@ -29,6 +29,7 @@ from memstore.core.causes import (
 )
 from memstore.core.contexts import Extent
 from memstore.core.labels import Label
+from memstore.core.trust import END_OF_LOG
 from memstore.cursors import decode_cursor, encode_cursor
 from memstore.errors import InvalidInput
 from memstore.looking_back import Back
@@ -40,7 +41,6 @@ from memstore.serving import Caller, Served, look_up, named, readable
 
 WHOLE_CHAIN = 6  # links of a chain that are told one by one; of a longer one, those at its ends
 FRAME = 120  # tokens for keys, counts and note
-END_OF_LOG = 2**62
 
 
 class Neighbours:

@@ -14,6 +14,7 @@ from memstore.answers import Page
 from memstore.core.contexts import Extent
 from memstore.core.labels import Label
 from memstore.core.state import RecordState
+from memstore.core.trust import END_OF_LOG
 from memstore.errors import InvalidInput
 from memstore.looking_back import Back
 from memstore.ports import Disclosed, Unit
@@ -22,7 +23,6 @@ from memstore.requests import HistoryRequest
 from memstore.serving import Caller, known_session, named
 
 MOST_LISTED = 1_000_000
-END_OF_LOG = 2**62
 
 # One event, once it is asked for; None where it turns out to be none.
 Candidate = Callable[[], dict[str, Any] | None]

@@ -16,6 +16,7 @@ from memstore.core.contexts import Extent
 from memstore.core.entries import Logged
 from memstore.core.labels import RAISED_BY, CauseCode, Label, Status
 from memstore.core.state import RecordState
+from memstore.core.trust import END_OF_LOG
 from memstore.errors import InternalError, InvalidInput
 from memstore.events import event_at
 from memstore.looking_back import Back
@@ -29,7 +30,6 @@ from memstore.verifying import signature_state
 
 MOST_READERS = 20
 MOST_EVENTS = 200
-END_OF_LOG = 2**62
 
 # What a cause of a label says, after "It is no higher than LABEL: ".
 SAYS: dict[CauseCode, str] = {

@@ -16,6 +16,7 @@ from pydantic import Field
 from memstore.core.entries import Logged
 from memstore.core.labels import Label
 from memstore.core.statements import Recorded, Statement, Task, parse_statement
+from memstore.core.trust import END_OF_LOG
 from memstore.errors import InternalError, InvalidInput, NotFound
 from memstore.ports import Disclosed, Unit
 from memstore.requests import IdOrKey, Request
@@ -25,7 +26,6 @@ MOST_ACTS = 10_000  # of a tier
 MOST_LOOKED_AT = 200_000
 MOST_RECORDS = 1000  # of a tier
 DEEPEST = 16
-END_OF_LOG = 2**62
 
 
 class ExportRequest(Request):

@@ -14,6 +14,7 @@ from memstore.causes import causes
 from memstore.core.contexts import Extent
 from memstore.core.epochs import epoch_of
 from memstore.core.labels import Label
+from memstore.core.trust import END_OF_LOG
 from memstore.cursors import decode_cursor, encode_cursor
 from memstore.disclosing import disclosures
 from memstore.errors import InvalidInput
@@ -26,7 +27,6 @@ from memstore.render import Answer, Budget, timestamp
 from memstore.requests import HistoryRequest
 from memstore.serving import Caller, disclosed, known_session, mark_label, named
 
-END_OF_LOG = 2**62
 SILENCE = 3600 * 1_000_000  # microseconds without an event of the kind asked for that are a gap
 MOST_GAPS = 200
 
