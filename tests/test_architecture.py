@@ -81,6 +81,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "memstore.issuers",
         "memstore.inspecting",
         "memstore.offering",
+        "memstore.outline",
         "memstore.history",
         "memstore.importing",
         "memstore.insight",
