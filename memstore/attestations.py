@@ -17,7 +17,7 @@ from memstore.core.contexts import Extent
 from memstore.core.entries import Logged
 from memstore.core.statements import Recorded, short_id
 from memstore.envelopes import as_envelope, sealed
-from memstore.exporting import ExportRequest, may_be_told, select, statements
+from memstore.exporting import ExportRequest, may_be_told, select
 from memstore.ports import Store, Unit
 from memstore.render import Answer, Budget, timestamp
 from memstore.serving import Caller, Served, disclosed, look_up
@@ -35,7 +35,7 @@ def export_intoto(store: Store, key: StoreKey, caller: Caller, request: ExportRe
         page = Page(Budget(0))
         chosen = select(unit, caller, request)
         made: list[dict[str, Any]] = []
-        for logged, statement in statements(unit, chosen.positions):
+        for logged, statement in chosen.acts:
             if isinstance(statement, Recorded):
                 served = look_up(unit, short_id("m-", logged.entry.digest), caller.scope)
                 made += [_attested(unit, key, caller, page, logged, served)] if served is not None else []

@@ -26,14 +26,14 @@ from memstore.core.statements import (
     parse_statement,
     payload_type,
 )
+from memstore.core.trust import END_OF_LOG
 from memstore.envelopes import sealed
 from memstore.errors import Denied, IntegrityError, InvalidInput, NotFound
+from memstore.inbox import worth_of
 from memstore.ports import Store, Unit
 from memstore.render import Answer, Budget
 from memstore.serving import Caller, Served, disclosed, look_up, resolve
 from memstore.signing import StoreKey, encode
-
-END_OF_LOG = 2**62
 
 
 def record_bundle(
@@ -96,7 +96,8 @@ def handoff_bundle(store: Store, key: StoreKey, caller: Caller, handoff: str) ->
         found = unit.view.handoff(handoff)
         if found is None:
             raise NotFound("There is no such handoff", code="unknown_id", next_call="handoff_inbox lists yours.")
-        if found.label < Label.ATTRIBUTED and caller.principal.has_mark:
+        label = worth_of(unit, found)
+        if label < Label.ATTRIBUTED and caller.principal.has_mark:
             raise Denied("The handoff is quarantined", code="quarantined", next_call="A person can take it out.")
         receipts, answers = unit.receipts.receipts(handoff), unit.receipts.answers(handoff)
         acts = {found.seq, *(one.seq for one in receipts), *(one.seq for one in answers)}
@@ -107,11 +108,11 @@ def handoff_bundle(store: Store, key: StoreKey, caller: Caller, handoff: str) ->
             size=unit.log.head().size,
             at=unit.now,
             entries=sorted(acts | _of_keys(unit, authors)),
-            label=str(found.label),
+            label=str(label),
             status=str(found.status(unit.now)),
             content="none",
         )
-        return Answer({"handoff": handoff, **_bundle(unit, key, told)}, found.label)
+        return Answer({"handoff": handoff, **_bundle(unit, key, told)}, label)
 
 
 def _of_record(unit: Unit, served: Served) -> set[int]:

@@ -7,13 +7,29 @@ nothing, and is put on record as shown. Records of other scopes are neither show
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from memstore.answers import Page
-from memstore.core.causes import Expand, Fact, Group, How, Link, Runs, Walk, groups_of, in_order, overlap, runs_of
+from memstore.core.causes import (
+    MOST_GROUPS,
+    Expand,
+    Fact,
+    Group,
+    How,
+    Link,
+    Runs,
+    Walk,
+    groups_of,
+    in_order,
+    overlap,
+    runs_of,
+)
 from memstore.core.contexts import Extent
+from memstore.core.labels import Label
+from memstore.core.trust import END_OF_LOG
 from memstore.cursors import decode_cursor, encode_cursor
 from memstore.errors import InvalidInput
 from memstore.looking_back import Back
@@ -23,10 +39,8 @@ from memstore.render import tokens
 from memstore.requests import HistoryRequest
 from memstore.serving import Caller, Served, look_up, named, readable
 
-MOST_GROUPS = 12
 WHOLE_CHAIN = 6  # links of a chain that are told one by one; of a longer one, those at its ends
 FRAME = 120  # tokens for keys, counts and note
-END_OF_LOG = 2**62
 
 
 class Neighbours:
@@ -38,6 +52,7 @@ class Neighbours:
         self._forward = forward
         self._before = before
         self._facts: dict[int, Fact] = {}
+        self._named: dict[int, list[Link]] = {}
         self._walked: dict[object, int] = {}
 
     def begin(self) -> dict[How, Expand]:
@@ -52,8 +67,14 @@ class Neighbours:
         return {seq: self._facts[seq] for seq in seqs if seq in self._facts}
 
     def _declared(self, seqs: Collection[int], most: int) -> Sequence[Link]:
-        ways = {"forward": self._forward, "before": self._before, "most": most}
-        return self._unit.causes.declared(seqs, self._scope, **ways)  # type: ignore[arg-type]
+        # Each of the walks goes this way: what is named, or names, is asked for once.
+        unknown = [seq for seq in seqs if seq not in self._named]
+        if unknown:
+            self._named |= {seq: [] for seq in unknown}
+            ways = {"forward": self._forward, "before": self._before, "most": most}
+            for link in self._unit.causes.declared(unknown, self._scope, **ways):  # type: ignore[arg-type]
+                self._named[link.end].append(link)
+        return [link for seq in seqs for link in self._named[seq]]
 
     def _shown(self, seqs: Collection[int], most: int) -> Sequence[Link]:
         if self._forward:
@@ -137,7 +158,7 @@ def causes(unit: Unit, caller: Caller, request: HistoryRequest, page: Page, back
     answer: dict[str, Any] = {"of": telling.root()}
     page.budget.left -= tokens(answer["of"]) + FRAME
     if not first:
-        answer["groups"] = [group for group in telling.groups() if page.budget.take(group)]
+        answer["groups"] = _within(page, telling.groups())
     nodes, edges = telling.page(found.order[first:], request.limit)
     last = first + len(nodes)
     more = encode_cursor(told, "rank", [_part(0, last), _part(1, before)]) if nodes and last < len(found.order) else ""
@@ -149,6 +170,13 @@ def causes(unit: Unit, caller: Caller, request: HistoryRequest, page: Page, back
         "note": _note(found),
         "next_cursor": more,
     }
+
+
+def _within(page: Page, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those groups that there is room for, the higher tier's first: T10, whatever their order is."""
+    highest_first = sorted(range(len(groups)), key=lambda place: -Label.named(groups[place]["label"]))
+    kept = {place for place in highest_first if page.budget.take(groups[place])}
+    return [group for place, group in enumerate(groups) if place in kept]
 
 
 def _part(place: int, number: int) -> bytes:
@@ -167,7 +195,7 @@ def _place(cursor: str, told: object) -> tuple[int, int]:
 
 def _note(found: Neighbourhood) -> str:
     cut = "There is more than was looked at: the strongest and nearest are here." if found.walk.cut else ""
-    return cut or ("" if found.order else "Nothing was declared, shown or said.")
+    return cut or ("" if found.order else "Nothing of this scope was declared, shown or said.")
 
 
 @dataclass(slots=True)
@@ -259,12 +287,18 @@ class _Telling:
                 return f"{what} was written in the context that had written {other}."
 
     def groups(self) -> list[dict[str, Any]]:
-        """What there is in all, where that is more than a few: grouped, counted, in order of rank."""
-        groups = groups_of(self.found.order, self.found.walk, self.found.facts)
-        told = [_group(group) for group in groups[:MOST_GROUPS]]
-        rest = groups[MOST_GROUPS:]
-        if rest:
-            told.append({"groups": len(rest), "count": sum(group.count for group in rest)})
+        """What there is in all: grouped, counted, in order of rank, and a few groups of each tier (T10)."""
+        told: list[dict[str, Any]] = []
+        rest: dict[Label, list[Group]] = {}
+        counted: Counter[Label] = Counter()
+        for group in groups_of(self.found.order, self.found.walk, self.found.facts):
+            counted[group.label] += 1
+            if counted[group.label] <= MOST_GROUPS:
+                told.append(_group(group))
+            else:
+                rest.setdefault(group.label, []).append(group)
+        for label, groups in sorted(rest.items()):
+            told.append({"label": str(label), "groups": len(groups), "count": sum(group.count for group in groups)})
         return told
 
 

@@ -16,12 +16,13 @@ from memstore.errors import InvalidInput, NotFound
 from memstore.looking_back import Back, look_back
 from memstore.ports import Store, Unit
 from memstore.render import Answer, Budget, timestamp
-from memstore.serving import Caller, disclosed, look_up, mark_label, readable
+from memstore.serving import Caller, Served, disclosed, look_up, mark_label, readable
 
 MOST = 500
+MOST_TOKENS = 8000
 
 
-def delta(store: Store, caller: Caller, start: str, end: str, *, max_tokens: int = 8000) -> Answer:
+def delta(store: Store, caller: Caller, start: str, end: str, *, max_tokens: int = MOST_TOKENS) -> Answer:
     """{since, until, events[], count, note}: each record that stands otherwise at `end` than it did at `start`."""
 
     def look(unit: Unit) -> tuple[Answer, Page]:
@@ -39,8 +40,15 @@ def delta(store: Store, caller: Caller, start: str, end: str, *, max_tokens: int
             until=last.now,
             most=MOST + 1,
         )
-        found = [told for seq in positions[:MOST] if (told := _told(unit, caller, seq, first, last, page))]
-        events = [event for event in found if page.budget.take(event)]
+        found = [told for seq in positions[:MOST] if (told := _told(unit, caller, seq, first, last))]
+        # The higher tiers take their room first (T10); it is told in the order of the log.
+        events = []
+        for event, titled in found:
+            if page.budget.take(event):
+                events.append(event)
+                if titled is not None:
+                    page.show(titled, Extent.CONCISE)
+        events.sort(key=lambda event: event["seq"])
         cut = len(positions) > MOST or len(events) < len(found)
         answer = {
             "since": {"seq": first.before - 1, "at": timestamp(first.now)},
@@ -65,8 +73,8 @@ def _moment(unit: Unit, caller: Caller, text: str) -> Back:
     return back or Back(unit.log.head().size, unit.now)
 
 
-def _told(unit: Unit, caller: Caller, seq: int, first: Back, last: Back, page: Page) -> dict[str, Any] | None:
-    """What became of one record between the two, None if nothing did that shows."""
+def _told(unit: Unit, caller: Caller, seq: int, first: Back, last: Back) -> tuple[dict[str, Any], Served | None] | None:
+    """What became of one record between the two, and the record if its title is told; None if nothing shows."""
     record = unit.records.id_at(seq)
     was, now = _stood(unit, record, first), _stood(unit, record, last)
     event = _what(was, now)
@@ -78,11 +86,10 @@ def _told(unit: Unit, caller: Caller, seq: int, first: Back, last: Back, page: P
     told["now"] = {"label": str(now[0].label), "status": str(now[1])}
     served = look_up(unit.at(last.now), record, caller.scope, as_of=last.before)
     if served is None:
-        told["erased"] = True
-    elif not served.reasons and not served.fell_since and served.label >= readable(unit, caller):
-        told["title"] = served.title
-        page.show(served, Extent.CONCISE)
-    return told
+        return {**told, "erased": True}, None
+    if served.reasons or served.fell_since or served.label < readable(unit, caller):
+        return told, None
+    return {**told, "title": served.title}, served
 
 
 def _stood(unit: Unit, record: str, back: Back) -> tuple[RecordState, Status] | None:

@@ -14,12 +14,13 @@ from memstore.answers import Page
 from memstore.core.contexts import Extent
 from memstore.core.labels import Label
 from memstore.core.state import RecordState
+from memstore.core.trust import END_OF_LOG
 from memstore.errors import InvalidInput
 from memstore.looking_back import Back
 from memstore.ports import Disclosed, Unit
 from memstore.render import timestamp
 from memstore.requests import HistoryRequest
-from memstore.serving import Caller, whole_id
+from memstore.serving import Caller, known_session, named
 
 MOST_LISTED = 1_000_000
 
@@ -47,9 +48,7 @@ def disclosures(
 def _withheld_and_shown(unit: Unit, caller: Caller, request: HistoryRequest, back: Back | None) -> list[Candidate]:
     """What the view is made of, in order, each yet to be looked at: what is not withheld comes to nothing."""
     if request.id:
-        record = unit.view.record(whole_id(unit, caller, request.id))
-        if record is None or record.scope != caller.scope:
-            return []
+        record = named(unit, caller, request.id, back.before if back else END_OF_LOG)
         return [partial(_event, one) for one in unit.reviews.readers(record.seq) if _was_by_then(one, back)]
     if not request.of_session:
         raise InvalidInput(
@@ -57,9 +56,7 @@ def _withheld_and_shown(unit: Unit, caller: Caller, request: HistoryRequest, bac
             code="missing_field",
             next_call="Pass id for who saw a record, or of_session for what its context was shown.",
         )
-    session = unit.view.session(request.of_session)
-    if session is None or session.scope != caller.scope:
-        return []
+    session = known_session(unit, caller, request.of_session)
     shown = [one for one in unit.reviews.shown_in(session.launch) if _was_by_then(one, back)]
     told: list[Candidate] = [partial(_event, one) for one in shown]
     seen = {one.record for one in shown}
@@ -68,7 +65,8 @@ def _withheld_and_shown(unit: Unit, caller: Caller, request: HistoryRequest, bac
 
 
 def _was_by_then(shown: Disclosed, back: Back | None) -> bool:
-    return back is None or shown.position <= back.before
+    # What was shown after the entry that a position names, or after a time, has no entry of its own to tell it by.
+    return back is None or (shown.position <= back.before and shown.at <= back.now)
 
 
 def _event(shown: Disclosed) -> dict[str, Any]:

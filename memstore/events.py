@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from memstore.core.entries import Logged
-from memstore.core.labels import Label, SignatureState
+from memstore.core.labels import Label
 from memstore.core.offers import HandoffAnswered, HandoffDecided, HandoffOffered, HandoffReceived
 from memstore.core.statements import (
     KeyChanged,
@@ -25,7 +24,7 @@ from memstore.errors import InternalError
 from memstore.ports import Unit
 from memstore.render import timestamp
 from memstore.serving import Caller, Served, look_up, readable
-from memstore.verifying import signature_state
+from memstore.verifying import worth_beside
 
 
 def event_at(
@@ -40,11 +39,17 @@ def event_at(
     match statement:
         case SessionStarted():
             event["event"] = "session_started"
-            if not _may_be_told(unit, caller, logged, statement):
+            worth = worth_beside(unit, logged, author=statement.author, launch=statement.launch)
+            if worth < readable(unit, caller):
                 return event, None, Label.TRUSTED
-            return {**event, "task": statement.task}, None, logged.entry.verdict.label
+            return {**event, "task": statement.task}, None, worth
         case Recorded():
             return *_recorded(unit, caller, seq, event, as_of), Label.TRUSTED
+        case KeyChanged(principal=name):
+            # T13: of somebody who does not work here the name is not told.
+            whose = unit.view.principal(name)
+            told = {"principal": name} if whose is not None and caller.scope in whose.scopes else {}
+            return {**event, "event": f"key_{statement.action}", **told}, None, Label.TRUSTED
         case _:
             return _act(event, statement, logged.entry.digest), None, Label.TRUSTED
 
@@ -63,8 +68,6 @@ def _act(event: dict[str, Any], statement: Statement, digest: bytes) -> dict[str
         case HandoffOffered():
             told = {"id": short_id("h-", digest), "type": str(statement.type), "to": statement.receiver}
             return {**event, "event": "handoff_offered", **told, "hop": statement.hop}
-        case KeyChanged():
-            return {**event, "event": f"key_{statement.action}"}
         case HandoffReceived():
             return {**event, "event": "handoff_received", "id": statement.handoff, "problems": statement.problems}
         case HandoffAnswered():
@@ -75,19 +78,6 @@ def _act(event: dict[str, Any], statement: Statement, digest: bytes) -> dict[str
             return {**event, "event": "handoff_answered", **told}
         case _:
             return {**event, "event": statement.noun}
-
-
-def _may_be_told(unit: Unit, caller: Caller, logged: Logged, statement: SessionStarted) -> bool:
-    """Whether reading a session's task lowers nothing: an agent phrased it, perhaps as the outside said (T11).
-
-    Where something that its context was shown has fallen since, the label that it was logged with says too much.
-    """
-    key = unit.registry.key(logged.entry.keyid)
-    signed = signature_state(unit, logged, statement.author) in (SignatureState.VALID, SignatureState.ATTESTED)
-    context = unit.view.context(statement.launch)
-    fell = context is not None and context.mark.fell_at > logged.entry.seq
-    stands = signed and not fell and key is not None and key.stands_at(logged.entry.seq)
-    return stands and logged.entry.verdict.label >= readable(unit, caller)
 
 
 def _recorded(

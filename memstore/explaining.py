@@ -16,6 +16,7 @@ from memstore.core.contexts import Extent
 from memstore.core.entries import Logged
 from memstore.core.labels import RAISED_BY, CauseCode, Label, Status
 from memstore.core.state import RecordState
+from memstore.core.trust import END_OF_LOG
 from memstore.errors import InternalError, InvalidInput
 from memstore.events import event_at
 from memstore.looking_back import Back
@@ -29,7 +30,6 @@ from memstore.verifying import signature_state
 
 MOST_READERS = 20
 MOST_EVENTS = 200
-END_OF_LOG = 2**62
 
 # What a cause of a label says, after "It is no higher than LABEL: ".
 SAYS: dict[CauseCode, str] = {
@@ -80,8 +80,8 @@ def why(unit: Unit, caller: Caller, request: HistoryRequest, page: Page, back: B
         page.show(served, Extent.CONCISE)
     page.budget.take(record)
     story = _story(unit, caller, then, before)
-    told = [*_standing(record, because), *_sentences(story), *_looked(record, logged)]
-    readers = unit.past.seen_by(state.seq, before, MOST_READERS)
+    told = [*_standing(record, because), *_sentences(story, then.id), *_looked(record, logged)]
+    readers = unit.past.seen_by(state.seq, before, back.now if back else END_OF_LOG, MOST_READERS)
     proof = _proof(unit, logged)
     told += [_proved(proof), *_seen(readers), *_changing(unit, then, record, because)]
     answer: dict[str, Any] = {"record": record, "told": [line for line in told if page.budget.take(line)]}
@@ -242,14 +242,14 @@ def _lasting(state: RecordState) -> Status:
     return state.status(0) if not state.lapsed else Status.IN_FORCE
 
 
-def _sentences(story: list[dict[str, Any]]) -> Iterator[str]:
+def _sentences(story: list[dict[str, Any]], record: str) -> Iterator[str]:
     for event in story:
         if "changed" not in event:
             continue
         changes = [f"{name.replace('_', ' ')} {was} → {now}" for name, (was, now) in event["changed"].items()]
-        what = event["event"].replace("_", " ")
+        what = f"{event['verdict']}d" if "verdict" in event else event["event"].replace("_", " ")
         who = f" by {event['author']}" if event.get("author") else ""
-        about = f" of {event['id']}" if event.get("id") else ""
+        about = f" {event['id']}" if event.get("id", record) != record else ""
+        about += f" of {event['principal']}" if event.get("principal") else ""
         about += f" as {event['reason']}" if event.get("reason") else ""
-        about += f", {event['verdict']}" if event.get("verdict") else ""
         yield f"At entry {event['seq']} ({event['at']}), {what}{about}{who}: {'; '.join(changes)}."

@@ -1,13 +1,14 @@
 """What an export is about: the acts of a task, or those around a record, as one caller may see them (T13).
 
-What is not of the caller's scope looks like what is not there. An export that leaves something out says so.
+What is not of the caller's scope looks like what is not there. An export that leaves something out says so; each tier
+has room of its own, so that a flood from below pushes nothing out that stands higher (T10).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -15,17 +16,16 @@ from pydantic import Field
 from memstore.core.entries import Logged
 from memstore.core.labels import Label
 from memstore.core.statements import Recorded, Statement, Task, parse_statement
+from memstore.core.trust import END_OF_LOG
 from memstore.errors import InternalError, InvalidInput, NotFound
 from memstore.ports import Disclosed, Unit
 from memstore.requests import IdOrKey, Request
 from memstore.serving import Caller, Served, look_up, readable, resolve
 
-MOST_ACTS = 10_000
+MOST_ACTS = 10_000  # of a tier
 MOST_LOOKED_AT = 200_000
-MOST_OF_A_TIER = 2000
-MOST_RECORDS = 1000
+MOST_RECORDS = 1000  # of a tier
 DEEPEST = 16
-END_OF_LOG = 2**62
 
 
 class ExportRequest(Request):
@@ -40,9 +40,9 @@ class ExportRequest(Request):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Positions in the log, in order; `complete` False says that there are more than an export holds."""
+    """Acts in the order of the log; `complete` False says that there are more than an export holds."""
 
-    positions: tuple[int, ...]
+    acts: list[tuple[Logged, Statement]]
     complete: bool = True
 
 
@@ -52,33 +52,26 @@ def select(unit: Unit, caller: Caller, request: ExportRequest) -> Selection:
         raise InvalidInput("A task or a record has to be named", code="missing_field", next_call="Pass one of them.")
     if request.record:
         return _around(unit, caller, resolve(unit, caller, request.record), request.depth)
-    found = acts_of_task(unit, caller, request.task, MOST_ACTS)
-    return Selection(tuple(found[:MOST_ACTS]), len(found) <= MOST_ACTS)
+    return acts_of_task(unit, caller, request.task, MOST_ACTS)
 
 
-def acts_of_task(unit: Unit, caller: Caller, task: str, most: int) -> list[int]:
-    """Where the log says something of a task, in the caller's scope; one more than `most` if there are more."""
-    found = _acts(unit, caller, task=task, most=most + 1) if task else []
+def acts_of_task(unit: Unit, caller: Caller, task: str, most: int) -> Selection:
+    """What the log says of a task, in the caller's scope: the first `most` acts of each tier."""
+    found = _acts(unit, caller, task=task, most=MOST_LOOKED_AT + 1) if task else []
     if not found:
         raise NotFound("There is nothing of this task", code="unknown_task", next_call="Copy its name from history.")
-    return found
+    return _by_tier(unit, found, most)
 
 
-def acts_by_tier(unit: Unit, caller: Caller, task: str) -> tuple[list[tuple[Logged, Statement]], bool]:
-    """The acts of a task in order, the first of each tier, and whether that is all.
-
-    T10: each tier has room of its own, so that a flood from below pushes nothing out that stands higher.
-    """
-    positions = acts_of_task(unit, caller, task, MOST_LOOKED_AT)
+def _by_tier(unit: Unit, positions: list[int], most: int) -> Selection:
     labels = {state.seq: state.label for state in unit.records.at(positions)}
     kept: list[tuple[Logged, Statement]] = []
     counted: Counter[Label] = Counter()
-    for logged, statement in statements(unit, positions[:MOST_LOOKED_AT]):
+    for logged, statement in _statements(unit, positions[:MOST_LOOKED_AT]):
         tier = labels.get(logged.entry.seq, logged.entry.verdict.label)
         counted[tier] += 1
-        kept += [(logged, statement)] if counted[tier] <= MOST_OF_A_TIER else []
-    whole = len(positions) <= MOST_LOOKED_AT and all(count <= MOST_OF_A_TIER for count in counted.values())
-    return kept, whole
+        kept += [(logged, statement)] if counted[tier] <= most else []
+    return Selection(kept, len(positions) <= MOST_LOOKED_AT and max(counted.values(), default=0) <= most)
 
 
 def _acts(unit: Unit, caller: Caller, *, task: str = "", record: str = "", most: int) -> list[int]:
@@ -86,7 +79,7 @@ def _acts(unit: Unit, caller: Caller, *, task: str = "", record: str = "", most:
     return unit.retrieval.timeline(caller.scope, task=task, session="", record=record, **span)
 
 
-def statements(unit: Unit, positions: Iterable[int]) -> Iterator[tuple[Logged, Statement]]:
+def _statements(unit: Unit, positions: Iterable[int]) -> Iterator[tuple[Logged, Statement]]:
     """The entries at these positions, and what was said there."""
     for seq in positions:
         logged = unit.log.entry(seq)
@@ -99,16 +92,22 @@ def _around(unit: Unit, caller: Caller, record: str, depth: int) -> Selection:
     """Both ways: what a record rests on, declared and shown, and what declares, replaces or answers it."""
     if not record or look_up(unit, record, caller.scope) is None:
         raise NotFound("There is no record of this id", code="unknown_id", next_call="memory_search finds records.")
-    near, frontier, complete = dict.fromkeys([record]), [record], True
+    near, frontier = {record}, [record]
     shown: dict[str, int] = {}
+    counted: Counter[Label] = Counter()
     for _ in range(depth):
         found = dict.fromkeys(one for reached in frontier for one in _neighbours(unit, caller, reached, shown))
-        frontier = [one for one in found if one not in near and look_up(unit, one, caller.scope) is not None]
-        complete = complete and len(near) + len(frontier) <= MOST_RECORDS
-        frontier = frontier[: MOST_RECORDS - len(near)]
-        near |= dict.fromkeys(frontier)
-    acts = sorted({seq for one in near for seq in _acts(unit, caller, record=one, most=MOST_ACTS + 1)})
-    return Selection(tuple(acts[:MOST_ACTS]), complete and len(acts) <= MOST_ACTS)
+        frontier = []
+        for one in found:
+            served = look_up(unit, one, caller.scope) if one not in near else None
+            if served is not None:
+                counted[served.label] += 1
+                frontier += [one] if counted[served.label] <= MOST_RECORDS else []
+        near.update(frontier)
+    chosen = _by_tier(
+        unit, sorted({seq for one in near for seq in _acts(unit, caller, record=one, most=MOST_ACTS + 1)}), MOST_ACTS
+    )
+    return replace(chosen, complete=chosen.complete and max(counted.values(), default=0) <= MOST_RECORDS)
 
 
 def _neighbours(unit: Unit, caller: Caller, record: str, shown: dict[str, int]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from memstore.causes import causes
 from memstore.core.contexts import Extent
 from memstore.core.epochs import epoch_of
 from memstore.core.labels import Label
+from memstore.core.trust import END_OF_LOG
 from memstore.cursors import decode_cursor, encode_cursor
 from memstore.disclosing import disclosures
 from memstore.errors import InvalidInput
@@ -24,9 +25,8 @@ from memstore.moments import Instant, Position, parse_moment
 from memstore.ports import Store, Unit
 from memstore.render import Answer, Budget, timestamp
 from memstore.requests import HistoryRequest
-from memstore.serving import Caller, disclosed, mark_label, whole_id
+from memstore.serving import Caller, disclosed, known_session, mark_label, named
 
-END_OF_LOG = 2**62
 SILENCE = 3600 * 1_000_000  # microseconds without an event of the kind asked for that are a gap
 MOST_GAPS = 200
 
@@ -94,9 +94,9 @@ def _bounds(unit: Unit, request: HistoryRequest, back: Back | None) -> tuple[int
 def _events(
     unit: Unit, caller: Caller, request: HistoryRequest, page: Page, after: int, before: int, back: Back | None
 ) -> tuple[list[dict[str, Any]], int | None]:
-    record = whole_id(unit, caller, request.id)
-    if request.id and not record:
-        return [], None
+    record = named(unit, caller, request.id, back.before if back else END_OF_LOG).id if request.id else ""
+    if request.of_session:
+        known_session(unit, caller, request.of_session)
     positions = unit.retrieval.timeline(
         caller.scope,
         task=request.task,

@@ -11,11 +11,12 @@ from memstore.core.policy import Allowed
 from memstore.core.state import HandoffState, HandoffStatus
 from memstore.core.statements import Role
 from memstore.cursors import decode_cursor, encode_cursor
-from memstore.errors import InvalidInput
+from memstore.errors import InternalError, InvalidInput
 from memstore.ports import Store, Unit
 from memstore.render import Answer, timestamp
 from memstore.requests import HandoffInboxRequest
 from memstore.serving import Caller, readable
+from memstore.verifying import worth_beside
 
 # What is shown where no states are asked for.
 TURN = frozenset({HandoffStatus.OFFERED, HandoffStatus.CLARIFICATION_REQUESTED, HandoffStatus.ACCEPTED})
@@ -85,6 +86,14 @@ def can_act(unit: Unit, name: str) -> bool:
     return bool(keys) and keys[-1].retired is None and keys[-1].compromised is None
 
 
+def worth_of(unit: Unit, handoff: HandoffState) -> Label:
+    """What a handoff's own words, the name of its task, are worth now."""
+    logged = unit.log.entry(handoff.seq)
+    if logged is None:
+        raise InternalError("The log has a gap", code="damaged", next_call="Run log verify.")
+    return worth_beside(unit, logged, author=handoff.sender, launch=handoff.launch)
+
+
 def item_of(unit: Unit, handoff: HandoffState, *, least: Label) -> dict[str, Any]:
     """A handoff in closed values: nothing in it was phrased by anybody, save a task that may be read (T11).
 
@@ -110,6 +119,6 @@ def item_of(unit: Unit, handoff: HandoffState, *, least: Label) -> dict[str, Any
         "why": handoff.why_dead(now),
         "question": handoff.question if status is HandoffStatus.CLARIFICATION_REQUESTED else "",
         "reason": handoff.reason,
-        "task": handoff.task if handoff.label >= least else "",
+        "task": handoff.task if handoff.task and worth_of(unit, handoff) >= least else "",
     }
     return {name: value for name, value in told.items() if value != ""}

@@ -27,7 +27,7 @@ from memstore.core.statements import (
     Statement,
     short_id,
 )
-from memstore.exporting import ExportRequest, Selection, declared_by, may_be_told, select, shown_before, statements
+from memstore.exporting import ExportRequest, Selection, declared_by, may_be_told, select, shown_before
 from memstore.ports import Store, Unit
 from memstore.render import Answer, Budget, timestamp
 from memstore.serving import Caller, Served, disclosed, look_up
@@ -75,7 +75,7 @@ class _Writer:
             "memstore:madeFor": _name(self._agent(self.caller.name)),
             "memstore:complete": chosen.complete,
         }
-        for logged, statement in statements(self.unit, chosen.positions):
+        for logged, statement in chosen.acts:
             self._act(logged, statement)
         base = f"urn:memstore:{head.store}:"
         prefix = {"memstore": VOCABULARY, "store": base, "agent": f"{base}agent:"}
@@ -224,6 +224,9 @@ class _Writer:
             self._derived(name, how, source)
         context = self._context(served.state.launch, served.state.author)
         for shown in shown_before(self.unit, served, self.shown):
+            state = self.unit.view.record(shown.record)
+            if state is None or state.scope != self.caller.scope:
+                continue  # T13: what was shown of another scope, by a handoff, is not named here.
             self._used(context, shown.record, shown.at)
         state = served.state
         if state.superseded_by is not None:

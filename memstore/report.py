@@ -26,12 +26,13 @@ from memstore.core.statements import (
     Statement,
     id_of,
 )
-from memstore.exporting import ExportRequest, acts_by_tier
+from memstore.exporting import ExportRequest, acts_of_task
 from memstore.markdown import block, code
 from memstore.ports import Store, Unit
 from memstore.render import Answer, Budget, timestamp
 from memstore.serving import Caller, Served, disclosed, look_up, mark_label, readable
 
+MOST_ACTS = 2000  # of a tier
 MOST_BODY = 4000
 SECTIONS = (
     ("What was asked", (Kind.INTENT,)),
@@ -70,13 +71,13 @@ def export_report(store: Store, caller: Caller, request: ExportRequest) -> Answe
     def look(unit: Unit) -> tuple[tuple[list[str], bool], Page]:
         page = Page(Budget(0))
         least = LEAST.get(request.min_trust, readable(unit, caller))
-        found, complete = acts_by_tier(unit, caller, request.task)
+        found = acts_of_task(unit, caller, request.task, MOST_ACTS)
         acts: list[_Act] = []
-        for logged, statement in found:
+        for logged, statement in found.acts:
             own = id_of(statement, logged.entry.digest)
             told = _told(unit, caller, page, least, own) if isinstance(statement, Recorded) else None
             acts.append(_Act(logged.entry.seq, logged.entry.logged_at, own, statement, told))
-        return (list(_page(unit, caller, request.task, acts, complete)), complete), page
+        return (list(_page(unit, caller, request.task, acts, found.complete)), found.complete), page
 
     (lines, complete), mark = disclosed(store, caller, look)
     return Answer({"markdown": "\n".join(lines), "complete": complete, "mark": mark_label(caller, mark)})

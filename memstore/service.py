@@ -284,9 +284,9 @@ class MemStore:
         """What happened, oldest first: {events[], next_cursor}."""
         return history.history(self._store, self._renewed(), request)
 
-    def delta(self, start: str, end: str) -> Answer:
+    def delta(self, start: str, end: str, *, max_tokens: int = delta.MOST_TOKENS) -> Answer:
         """What came, fell and changed between two positions, times or handoffs: {since, until, events[], count}."""
-        return delta.delta(self._store, self._renewed(), start, end)
+        return delta.delta(self._store, self._renewed(), start, end, max_tokens=max_tokens)
 
     @verb(SessionStartRequest)
     def session_start(self, request: SessionStartRequest) -> Answer:

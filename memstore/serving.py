@@ -18,7 +18,7 @@ from memstore.core.contexts import Disclosure, Extent
 from memstore.core.labels import NEVER_FELL, Label, Mark, SignatureState, Source, Status
 from memstore.core.policy import Principal
 from memstore.core.records import Content
-from memstore.core.state import RecordState
+from memstore.core.state import RecordState, SessionState
 from memstore.core.statements import (
     ID_PATTERN,
     OBSERVED,
@@ -281,46 +281,52 @@ def disclosed(store: Store, caller: Caller, look: Callable[[Unit], tuple[T, Show
     raise InternalError("The store kept changing while it was read", code="busy", next_call="Try again.")
 
 
-def resolve(unit: Unit, caller: Caller, asked: str) -> str:
-    """The id meant: an id, or the caller's own `key:NAME` for a record; "" for a name that it does not have."""
-    name = asked.removeprefix("key:")
-    return asked if name == asked else unit.records.named(caller.name, caller.scope, name)
-
-
 MOST_CANDIDATES = 8
+SHORTENED = 12  # characters of an id as a terminal shows it
 _SHORT = re.compile(r"m-[a-z2-7]{1,25}")
 
 
+def resolve(unit: Unit, caller: Caller, asked: str, *, least: int = SHORTENED) -> str:
+    """The id meant: an id, the beginning of one in the caller's scope, or its own `key:NAME`; "" for none.
+
+    Raises `InvalidInput` with the candidates where a beginning is of several. What is shorter than `least` characters
+    is no beginning: an id that somebody made up must not happen to name a record that is then acted on.
+    """
+    name = asked.removeprefix("key:")
+    if name != asked:
+        return unit.records.named(caller.name, caller.scope, name)
+    if len(asked) < least or not _SHORT.fullmatch(asked):
+        return asked
+    found = unit.past.named(asked, caller.scope, MOST_CANDIDATES + 1)
+    if len(found) > 1:
+        told = ", ".join(found[:MOST_CANDIDATES]) + (", and more" if len(found) > MOST_CANDIDATES else "")
+        raise InvalidInput(f"Several ids begin like this: {told}", code="ambiguous_id", next_call="Give more of it.")
+    return found[0] if found else ""
+
+
 def named(unit: Unit, caller: Caller, asked: str, before: int) -> RecordState:
-    """The record meant in the caller's scope: by id, by the beginning of one, or by `key:NAME`; `before` a log's size.
+    """The record that is looked at, in the caller's scope: as `resolve` has it, but any beginning will do.
+
+    `before` is a log's size: what came later is not there yet.
 
     Raises `NotFound` alike for what is unknown and for what is of another scope.
     """
-    name = whole_id(unit, caller, asked)
+    name = resolve(unit, caller, asked, least=3)
     state = unit.view.record(name) if name else None
     if state is None or state.scope != caller.scope or state.seq >= before:
         raise NotFound("There is no record of this id", code="unknown_id", next_call="memory_search finds records.")
     return state
 
 
-def whole_id(unit: Unit, caller: Caller, asked: str) -> str:
-    """The id that begins like this in the caller's scope, or what `resolve` makes of it; "" for none.
-
-    Raises `InvalidInput` with the candidates where a beginning is of several.
-    """
-    name = resolve(unit, caller, asked)
-    if _SHORT.fullmatch(name):
-        found = unit.past.named(name, caller.scope, MOST_CANDIDATES + 1)
-        if len(found) > 1:
-            told = ", ".join(found[:MOST_CANDIDATES]) + (", and more" if len(found) > MOST_CANDIDATES else "")
-            raise InvalidInput(
-                f"Several ids begin like this: {told}", code="ambiguous_id", next_call="Give more of it."
-            )
-        name = found[0] if found else ""
-    return name
+def known_session(unit: Unit, caller: Caller, asked: str) -> SessionState:
+    """The session of this id in the caller's scope; `NotFound` alike for what is unknown and for another scope's."""
+    session = unit.view.session(asked)
+    if session is None or session.scope != caller.scope:
+        raise NotFound("There is no session of this id", code="unknown_id", next_call="Copy it from memory_history.")
+    return session
 
 
-_SAYABLE = re.compile(ID_PATTERN + r"|^key:[\w.:/-]{1,200}$")
+_SAYABLE = re.compile(rf"{ID_PATTERN}|^{_SHORT.pattern}$|^key:[\w.:/-]{{1,200}}$")
 
 
 def sayable(asked: str) -> str:

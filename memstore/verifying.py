@@ -103,6 +103,20 @@ def signature_state(unit: Unit, logged: Logged, author: str) -> SignatureState:
     return logged.entry.signature if is_signed_by(key, logged) else SignatureState.INVALID
 
 
+def worth_beside(unit: Unit, logged: Logged, *, author: str, launch: str) -> Label:
+    """What the words are worth that stand in an act itself, which are of no record: the name of a task (T11).
+
+    That is the label that it was logged with; where its key was stolen, or something fell since that its context was
+    shown, that says too much, and they are worth no more than `tainted`.
+    """
+    key = unit.registry.key(logged.entry.keyid)
+    signed = signature_state(unit, logged, author) in _GOOD
+    context = unit.view.context(launch)
+    fell = context is not None and context.mark.fell_at > logged.entry.seq
+    stands = signed and not fell and key is not None and key.stands_at(logged.entry.seq)
+    return logged.entry.verdict.label if stands else min(logged.entry.verdict.label, Label.TAINTED)
+
+
 def _key_of(unit: Unit, logged: Logged) -> KeyState | None:
     """The key that an entry names; for one that the store attested, with the public key that signed it: the store's."""
     key = unit.registry.key(logged.entry.keyid)

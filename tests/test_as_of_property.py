@@ -1,9 +1,11 @@
 """Time travel as a property: as of position n everything stands as in a store whose log ended at n.
 
-Three ways to know how things stood must agree: what the store said at that moment, what it says now as of it, and what
-a replay of the log's beginning gives. What was erased or leaked since is shown nowhere, and is left out of account.
+Three ways to know how things stood must agree: what the store said at that moment, in searches and in each view of a
+history, what it says now as of it, and what a replay of the log's beginning gives. What was erased or leaked since is
+shown nowhere, and is left out of account.
 """
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -65,6 +67,20 @@ def record_of(fleet: Fleet, item: dict[str, Any]) -> str:
     return str(dict(rows)[sealed])
 
 
+VIEWS = {"timeline": "events", "why": "events", "blame": "nodes", "impact": "nodes"}
+CLOSED = ("seq", "at", "event", "id", "label", "status", "how", "distance", "told", "changed")
+
+
+def views(looking: MemStore, record: str, **more: Any) -> dict[str, list[dict[str, Any]]]:
+    """What each view of a history tells of a record in closed values; words of what fell since are told no more."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for view, part in VIEWS.items():
+        answer = looking.history(id=record, view=view, limit=500, max_tokens=100_000, **more)
+        items = [answer[name] for name in ("record", "of") if name in answer] + answer[part]
+        found[view] = [{name: item[name] for name in CLOSED if name in item} for item in items]
+    return found
+
+
 def replayed_to(fleet: Fleet, position: int, clock_at: int, folder: Path) -> dict[str, str]:
     """What a replay of the log up to this position gives, on a copy that holds no more than that."""
     fleet.house.store.empty_write_ahead_log()
@@ -87,8 +103,14 @@ def replayed_to(fleet: Fleet, position: int, clock_at: int, folder: Path) -> dic
         cut.close()
 
 
-def told_at(fleet: Fleet) -> tuple[int, int, dict[str, str], Sections]:
-    return fleet.size() - 1, fleet.clock(), standing(fleet), sections(fleet.looking, fleet)  # type: ignore[attr-defined]
+Told = tuple[int, int, dict[str, str], Sections, dict[str, Any]]
+
+
+def told_at(fleet: Fleet) -> Told:
+    looking: MemStore = fleet.looking  # type: ignore[attr-defined]
+    stood = standing(fleet)
+    newest = {record: views(looking, record) for record in list(stood)[-2:]}
+    return fleet.size() - 1, fleet.clock(), stood, sections(looking, fleet), newest
 
 
 def travelled(prepared: Path, history: list[tuple[Any, ...]], replays: int) -> None:
@@ -103,12 +125,15 @@ def travelled(prepared: Path, history: list[tuple[Any, ...]], replays: int) -> N
                 if fleet.size() > size:
                     moments.append(told_at(fleet))
             hidden = {record for record in story.model.records if record not in standing(fleet)}
-            for position, _, stood, shown in moments:
+            for position, _, stood, shown, newest in moments:
                 told = standing_as_of(fleet, position)
                 assert told == {name: how for name, how in stood.items() if name not in hidden}
                 looked = sections(fleet.looking, fleet, as_of=str(position))  # type: ignore[attr-defined]
                 assert looked == {name: found - hidden for name, found in shown.items()}
-            for number, (position, at, stood, _) in enumerate(moments[-replays:]):
+                for record, seen in newest.items():
+                    if not hidden.intersection(re.findall(r"m-[a-z2-7]{26}", str(seen))):
+                        assert views(fleet.looking, record, as_of=str(position)) == seen  # type: ignore[attr-defined]
+            for number, (position, at, stood, _, _) in enumerate(moments[-replays:]):
                 again = replayed_to(fleet, position, at, Path(folder) / f"cut{number}")
                 assert {name: how for name, how in again.items() if name not in hidden} == {
                     name: how for name, how in stood.items() if name not in hidden

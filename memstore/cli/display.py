@@ -188,7 +188,13 @@ def _opened(answer: dict[str, Any]) -> Iterator[str]:
     yield from _ended(answer)
 
 
+# What a line of a timeline says of an event after its name, as far as it has it.
+TOLD = ("status", "outcome", "verdict", "reason", "action", "type", "to", "detail", "id", "replacement", "task")
+
+
 def _timeline(answer: dict[str, Any]) -> Iterator[str]:
+    if not answer["events"]:
+        yield click.style("Nothing.", dim=True)
     for event in answer["events"]:
         if event["event"] == "gap":
             yield click.style(f"        … {_gap(event)}", fg="yellow")
@@ -196,7 +202,7 @@ def _timeline(answer: dict[str, Any]) -> Iterator[str]:
         what = event["event"].replace("_", " ")
         parts = [_line(event.get("kind", what)) if event["event"] == "recorded" else _line(what)]
         parts += [_label(event["label"])] if "label" in event else []
-        parts += [_named(event[name]) for name in ("status", "outcome", "id", "task") if event.get(name)]
+        parts += [_named(event[name]) for name in TOLD if event.get(name)]
         parts += [_line(flag) for flag in event.get("flags", [])]
         parts += [_turned(event.get("was"), event["now"])] if "now" in event else []
         at = click.style(_line(event["at"])[:19].replace("T", " ") + "  ", dim=True) if "at" in event else ""

@@ -35,13 +35,15 @@ def history_command(agent: str, scope: str, delta: str, **_: Any) -> None:
     memstore history --task retry --agent coder
     memstore history --delta 120..h-6ivnwaxwfaxmqvlhocsm23k7jm
     """
+    arguments = given(HistoryRequest)
     if delta:
         start, dots, end = delta.partition("..")
         if not dots or not start or not end:
             raise InvalidInput("--delta is not of the form A..B", next_call="Give two positions, times or handoffs.")
-        _answered(agent, scope, lambda one: one.delta(start, end))
+        if arguments.keys() - {"max_tokens"}:
+            raise InvalidInput("--delta is of all records of a scope", next_call="Leave the other options out.")
+        _answered(agent, scope, lambda one: one.delta(start, end, **arguments))
         return
-    arguments = given(HistoryRequest)
     lines = _lines_of(arguments.get("view", "timeline"))
     _answered(agent, scope, lambda one: one.history(**arguments), lines)
 
@@ -90,10 +92,10 @@ class _Operator:
 
         return history(self._store, self._caller, HistoryRequest.parse(arguments))
 
-    def delta(self, start: str, end: str) -> dict[str, Any]:
+    def delta(self, start: str, end: str, **most: int) -> dict[str, Any]:
         from memstore.delta import delta
 
-        return delta(self._store, self._caller, start, end)
+        return delta(self._store, self._caller, start, end, **most)
 
 
 def _answered(agent: str, scope: str, ask: Callable[[Any], dict[str, Any]], lines: Lines | None = None) -> None:
@@ -107,7 +109,11 @@ def _answered(agent: str, scope: str, ask: Callable[[Any], dict[str, Any]], line
 
     with opened_house() as house:
         with house.store.read() as unit:
-            operator = unit.view.principal(OPERATOR_NAME)
+            operator, copied = unit.view.principal(OPERATOR_NAME), unit.log.head().copied
+        if copied:
+            raise InvalidInput(
+                "A copy has no operator's key", code="missing_field", next_call="Pass --agent and a person's name."
+            )
         if operator is None:
             raise NotFound("This store has no operator", code="unknown_principal", next_call="Run log verify.")
         scope = scope or DEFAULT_SCOPE

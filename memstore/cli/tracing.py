@@ -1,6 +1,6 @@
 """Causes and explanations as a person reads them on a terminal: a ranked list, counts, and the chains as a tree.
 
-Ids are shortened to a beginning that the commands take; the whole ones stand in the JSON.
+Ids of records are shortened to a beginning that the commands take; the whole ones stand in the JSON, and in a `why`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import click
 
 from memstore.cli.display import _barred, _ended, _heading, _label, _line
 
-_ID = re.compile(r"\b([mhsg]-[a-z2-7]{10})[a-z2-7]{16}\b")
+_ID = re.compile(r"\b(m-[a-z2-7]{10})[a-z2-7]{16}\b")
 MOST_LINES = 60
 HOWS = {"declared": "named", "shown": "shown", "said": "same context"}
 
@@ -27,10 +27,10 @@ def _steps(count: int) -> str:
     return "1 step" if count == 1 else f"{count:,} steps"
 
 
-def _what(item: dict[str, Any]) -> str:
+def _what(item: dict[str, Any], *, whole: bool = False) -> str:
     if "kind" not in item:
         return _short(item["id"])
-    parts = [_short(item["id"]), f"{_line(item['kind'])} by {_line(item['author'])}"]
+    parts = [item["id"] if whole else _short(item["id"]), f"{_line(item['kind'])} by {_line(item['author'])}"]
     parts += [_label(item["label"])] if "label" in item else []
     parts += [_line(item["status"]).replace("_", " ")] if item.get("status", "in_force") != "in_force" else []
     parts += ["erased"] if item.get("erased") else []
@@ -69,7 +69,7 @@ def _sentences(told: str) -> list[str]:
 
 def _counted(group: dict[str, Any]) -> str:
     if "groups" in group:
-        return f"{group['count']:>7,}  in {group['groups']} more groups"
+        return f"{group['count']:>7,}  {_label(group['label'])} in {group['groups']} more groups"
     what = f"{_line(group['kind'])} by {_line(group['author'])}"
     near = f"nearest {_steps(group['nearest'])}"
     return f"{group['count']:>7,}  {HOWS[group['how']]}: {_label(group['label'])} {what}, {near}"
@@ -106,7 +106,7 @@ def _tree(answer: dict[str, Any]) -> Iterator[str]:
 def explained(answer: dict[str, Any]) -> Iterator[str]:
     """A `why`, in its sentences."""
     record = answer["record"]
-    yield _what(record)
+    yield f"{_heading('OF')}  {_what(record, whole=True)}"
     yield from _barred(record["title"]) if record.get("title") else ()
     yield from (f"  {_short(sentence)}" for sentence in answer["told"])
     yield from _ended(answer)

@@ -2,8 +2,8 @@
 
 A walk goes out level by level, first over declared links alone, then over those and what was shown, then over all; so
 each record is found by the strongest kind of chain that there is, and by the shortest of that kind. It keeps what it
-has found and never goes through a record twice, so that a cycle ends; and it stops at a number of records and of
-levels, and says so.
+has found and never goes through a record twice, so that a cycle ends; and it stops at a number of levels, and of
+records of each tier, and says so: what lies below, however much, takes no room from what stands above (T10).
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from enum import IntEnum
 
 from memstore.core.labels import Label, Source, Status
 
-MOST_RECORDS = 20_000
+MOST_RECORDS = 10_000  # of a tier
 MOST_LEVELS = 1_000
-MOST_LINKS = 4 * MOST_RECORDS  # of one kind, from one level
+MOST_LINKS = 4 * MOST_RECORDS  # of one kind, from one level, to one tier
+MOST_GROUPS = 4  # of a tier
 
 
 class How(IntEnum):
@@ -33,10 +34,11 @@ class How(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """`found` was come to from `end`, both as log positions."""
+    """`found` was come to from `end`, both as log positions; `label` is the tier that it stands in today."""
 
     end: int
     found: int
+    label: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Reached:
     distance: int
 
 
-# From the records of one level to those that lie behind them, by one kind of link; at most so many.
+# From the records of one level to those that lie behind them, by one kind of link; at most so many of each tier.
 Expand = Callable[[Collection[int], int], Sequence[Link]]
 
 
@@ -86,19 +88,22 @@ class Walk:
         """Walk over all links up to `weakest`; what a stronger kind of chain has reached stays as it is."""
         parents: dict[int, tuple[int, How]] = {self.root: (self.root, weakest)}
         frontier: list[int] = [self.root]
+        counted: Counter[int] = Counter()
         distance = 0
         while frontier and distance < MOST_LEVELS:
             distance += 1
             fresh: list[int] = []
             for how in list(How)[: weakest + 1]:
                 links = expand[how](frontier, MOST_LINKS)
-                self.cut = self.cut or len(links) == MOST_LINKS
+                of_tiers = Counter(link.label for link in links)
+                self.cut = self.cut or max(of_tiers.values(), default=0) >= MOST_LINKS
                 for link in links:
                     if link.found in parents:
                         continue
-                    if len(parents) > most:
+                    if counted[link.label] == most:
                         self.cut = True
-                        break
+                        continue
+                    counted[link.label] += 1
                     parents[link.found] = link.end, how
                     fresh.append(link.found)
                     self.reached.setdefault(link.found, Reached(weakest, distance))

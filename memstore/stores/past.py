@@ -64,13 +64,16 @@ class PastTables:
         return [row["id"] for row in rows]
 
     def changed(self, scope: str, *, after: int, before: int, since: int, until: int, most: int) -> list[int]:
-        """Records that came, that an act changed, or that ran out, between two positions and their times."""
+        """Records that came, that an act changed, or that ran out, between two positions and their times.
+
+        The higher tiers first, so that of too much it is the lowest that is left out (T10).
+        """
         told = {"scope": scope, "after": after, "before": before, "since": since, "until": until, "most": most}
         return [row[0] for row in self.conn.execute(QUERIES["changed"], told)]
 
-    def seen_by(self, seq: int, before: int, most: int) -> list[dict[str, Any]]:
-        """Who was shown a record, the first one first: {author, times, first, last, detail}."""
-        rows = self.conn.execute(QUERIES["seen_by"], (seq, before, most))
+    def seen_by(self, seq: int, before: int, until: int, most: int) -> list[dict[str, Any]]:
+        """Who was shown a record until then, the first one first: {author, times, first, last, detail}."""
+        rows = self.conn.execute(QUERIES["seen_by"], (seq, before, until, most))
         return [
             {
                 "author": row["principal"],
@@ -110,7 +113,7 @@ class CauseTables:
         return self._links(query, {"seqs": json.dumps(list(seqs))}, scope, before=before, most=most)
 
     def shown(self, spans: Collection[Span], scope: str, *, before: int, most: int) -> list[Link]:
-        """What these parts of contexts were shown; of too much, what was lowest then, and newest."""
+        """What these parts of contexts were shown; of too much, what was shown last."""
         return self._links("shown_in_spans", {"spans": _json(spans)}, scope, before=before, most=most)
 
     def readers(self, seqs: Collection[int], *, before: int) -> list[Span]:
@@ -129,7 +132,7 @@ class CauseTables:
 
     def _links(self, query: str, told: dict[str, object], scope: str, *, before: int, most: int) -> list[Link]:
         rows = self.conn.execute(QUERIES[query], {**told, "scope": scope, "before": before, "most": most})
-        return [Link(end, found) for end, found in rows]
+        return [Link(*row) for row in rows]
 
 
 def _json(spans: Iterable[Span]) -> str:

@@ -981,15 +981,16 @@ SELECT id FROM records WHERE id >= ? AND id < ? AND scope = ? ORDER BY id LIMIT 
 
 -- name: changed
 SELECT seq FROM (
-    SELECT r.seq FROM records r WHERE r.scope = :scope AND r.seq > :after AND r.seq < :before
-    UNION SELECT r.seq FROM former f JOIN records r ON r.seq = f.record
+    SELECT r.seq, r.label FROM records r WHERE r.scope = :scope AND r.seq > :after AND r.seq < :before
+    UNION SELECT r.seq, r.label FROM former f JOIN records r ON r.seq = f.record
         WHERE f.act > :after AND f.act < :before AND r.scope = :scope AND r.seq < :before
-    UNION SELECT r.seq FROM records r
+    UNION SELECT r.seq, r.label FROM records r
         WHERE r.expires_at > :since AND r.expires_at <= :until AND r.scope = :scope AND r.seq < :before
-    UNION SELECT r.seq FROM sessions s JOIN records r ON r.session = s.id AND r.session <> '' AND r.kind = 'hypothesis'
+    UNION SELECT r.seq, r.label FROM sessions s JOIN records r ON r.session = s.id AND r.session <> ''
+        AND r.kind = 'hypothesis'
         WHERE s.ended_seq > :after AND s.ended_seq < :before AND r.scope = :scope
 )
-ORDER BY seq LIMIT :most;
+ORDER BY label DESC, seq LIMIT :most;
 
 -- name: lapsed
 SELECT * FROM (
@@ -1011,22 +1012,37 @@ LEFT JOIN former f ON f.record = r.seq
     AND f.act = (SELECT min(g.act) FROM former g WHERE g.record = r.seq AND g.act >= :before);
 
 -- name: named_in
-SELECT l.record, r.seq FROM json_each(:seqs) j
-CROSS JOIN links l ON l.record = j.value AND l.how IN ('derived_from', 'evidence', 'conditions')
-CROSS JOIN records r ON r.id = l.target
-WHERE r.scope = :scope AND r.seq < :before LIMIT :most;
+SELECT end, found, label FROM (
+    SELECT l.record AS end, r.seq AS found, r.label AS label,
+        row_number() OVER (PARTITION BY r.label ORDER BY r.seq) AS place
+    FROM json_each(:seqs) j
+    CROSS JOIN links l ON l.record = j.value AND l.how IN ('derived_from', 'evidence', 'conditions')
+    CROSS JOIN records r ON r.id = l.target
+    WHERE r.scope = :scope AND r.seq < :before
+)
+WHERE place <= :most ORDER BY label, place;
 
 -- name: named_by
-SELECT t.seq, r.seq FROM json_each(:seqs) j CROSS JOIN records t ON t.seq = j.value
-CROSS JOIN links l ON l.target = t.id AND l.how IN ('derived_from', 'evidence', 'conditions')
-CROSS JOIN records r ON r.seq = l.record
-WHERE r.scope = :scope AND r.seq < :before LIMIT :most;
+SELECT end, found, label FROM (
+    SELECT t.seq AS end, r.seq AS found, r.label AS label,
+        row_number() OVER (PARTITION BY r.label ORDER BY r.seq) AS place
+    FROM json_each(:seqs) j CROSS JOIN records t ON t.seq = j.value
+    CROSS JOIN links l ON l.target = t.id AND l.how IN ('derived_from', 'evidence', 'conditions')
+    CROSS JOIN records r ON r.seq = l.record
+    WHERE r.scope = :scope AND r.seq < :before
+)
+WHERE place <= :most ORDER BY label, place;
 
 -- name: shown_in_spans
-SELECT j.value ->> 3, d.record FROM json_each(:spans) j CROSS JOIN contexts c ON c.launch = j.value ->> 0
-CROSS JOIN disclosures d ON d.context = c.no AND d.n > j.value ->> 1 AND d.n <= j.value ->> 2
-CROSS JOIN records r ON r.seq = d.record
-WHERE r.scope = :scope AND r.seq < :before ORDER BY d.label, d.n DESC LIMIT :most;
+SELECT end, found, label FROM (
+    SELECT j.value ->> 3 AS end, d.record AS found, r.label AS label,
+        row_number() OVER (PARTITION BY r.label ORDER BY d.n DESC) AS place
+    FROM json_each(:spans) j CROSS JOIN contexts c ON c.launch = j.value ->> 0
+    CROSS JOIN disclosures d ON d.context = c.no AND d.n > j.value ->> 1 AND d.n <= j.value ->> 2
+    CROSS JOIN records r ON r.seq = d.record
+    WHERE r.scope = :scope AND r.seq < :before
+)
+WHERE place <= :most ORDER BY label, place;
 
 -- name: first_shown
 SELECT c.launch, min(d.n) AS n, d.record FROM json_each(:seqs) j CROSS JOIN disclosures d ON d.record = j.value
@@ -1034,25 +1050,38 @@ CROSS JOIN contexts c ON c.no = d.context JOIN principals p ON p.name = c.princi
 WHERE d.position <= :before AND p.role IN ('worker', 'lead', 'tool') GROUP BY d.context;
 
 -- name: written_in_spans
-SELECT j.value ->> 3, r.seq FROM json_each(:spans) j
-CROSS JOIN records r ON r.launch = j.value ->> 0 AND r.shown >= j.value ->> 1 AND r.shown < j.value ->> 2
-WHERE +r.scope = :scope AND r.seq < :before ORDER BY r.label, r.seq LIMIT :most;
+SELECT end, found, label FROM (
+    SELECT j.value ->> 3 AS end, r.seq AS found, r.label AS label,
+        row_number() OVER (PARTITION BY r.label ORDER BY r.seq) AS place
+    FROM json_each(:spans) j
+    CROSS JOIN records r ON r.launch = j.value ->> 0 AND r.shown >= j.value ->> 1 AND r.shown < j.value ->> 2
+    WHERE +r.scope = :scope AND r.seq < :before
+)
+WHERE place <= :most ORDER BY label, place;
 
 -- name: said_before
-SELECT j.value ->> 3, r.seq FROM json_each(:spans) j CROSS JOIN records e ON e.seq = j.value ->> 3
-CROSS JOIN records r ON r.launch = e.launch AND +r.task = e.task
-WHERE r.seq >= j.value ->> 1 AND r.seq < j.value ->> 2 AND +r.scope = :scope AND r.seq < :before
-ORDER BY r.label, r.seq DESC LIMIT :most;
+SELECT end, found, label FROM (
+    SELECT j.value ->> 3 AS end, r.seq AS found, r.label AS label,
+        row_number() OVER (PARTITION BY r.label ORDER BY r.seq DESC) AS place
+    FROM json_each(:spans) j CROSS JOIN records e ON e.seq = j.value ->> 3
+    CROSS JOIN records r ON r.launch = e.launch AND +r.task = e.task
+    WHERE r.seq >= j.value ->> 1 AND r.seq < j.value ->> 2 AND +r.scope = :scope AND r.seq < :before
+)
+WHERE place <= :most ORDER BY label, place;
 
 -- name: said_later
-SELECT j.value ->> 3, r.seq FROM json_each(:spans) j CROSS JOIN records e ON e.seq = j.value ->> 3
-CROSS JOIN records r ON r.launch = e.launch AND +r.task = e.task
-WHERE r.seq > j.value ->> 1 AND r.seq < j.value ->> 2 AND +r.scope = :scope AND r.seq < :before
-ORDER BY r.label, r.seq LIMIT :most;
+SELECT end, found, label FROM (
+    SELECT j.value ->> 3 AS end, r.seq AS found, r.label AS label,
+        row_number() OVER (PARTITION BY r.label ORDER BY r.seq) AS place
+    FROM json_each(:spans) j CROSS JOIN records e ON e.seq = j.value ->> 3
+    CROSS JOIN records r ON r.launch = e.launch AND +r.task = e.task
+    WHERE r.seq > j.value ->> 1 AND r.seq < j.value ->> 2 AND +r.scope = :scope AND r.seq < :before
+)
+WHERE place <= :most ORDER BY label, place;
 
 -- name: seen_by
 SELECT c.principal, count(*) AS times, min(d.at) AS first, max(d.at) AS last, max(d.detail) AS detail
-FROM disclosures d JOIN contexts c ON c.no = d.context WHERE d.record = ? AND d.position <= ?
+FROM disclosures d JOIN contexts c ON c.no = d.context WHERE d.record = ? AND d.position <= ? AND d.at <= ?
 GROUP BY c.principal ORDER BY min(d.position), c.principal LIMIT ?;
 
 -- name: contexts

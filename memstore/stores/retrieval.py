@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from memstore.core.labels import Label
+from memstore.core.trust import END_OF_LOG
 from memstore.ports import Filter, Found, Match, Matches, Share
 from memstore.stores.memo import Memo
 from memstore.stores.projection import WORDS
 from memstore.stores.sql import QUERIES
 
 MAX_TERMS = 64
-END_OF_LOG = 2**62
 # How much a word in the title, in the beginning of the text, and in the text counts (ADR 0017).
 WEIGHTS = "8.0, 4.0, 1.0"
 _WORD = re.compile(r"\w+")

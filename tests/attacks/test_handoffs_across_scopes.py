@@ -5,6 +5,8 @@ T13: a context reads and writes one scope. ADR 0036 says what of another one a h
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 from simulator import Fleet, codes, leaked, taken
 
-from memstore import bundles, grants
+from memstore import admin, bundles, grants
 from memstore.core.offers import HandoffReceived
 from memstore.errors import MemStoreError
 from memstore.service import MemStore
@@ -72,11 +74,29 @@ def test_what_a_handoff_names_is_shown_in_the_other_scope_and_nothing_else(teams
     assert bob.get([other, named])["missing"] == [other, named]
     search = bob.search("lexer floorboard vault")
     assert (search["trusted"]["count"], search["attributed"]["count"], search["quarantined"]["count"]) == (0, 0, 0)
-    asked = [bob.history(id=named), bob.history(), bob.session_start("port")]
+    assert refusal(bob.history, id=named) == "unknown_id"
+    asked = [bob.history(), bob.session_start("port")]
     assert leaked(SECRET, found, search, *asked) == ""
     done = finding(bob, "It is in ours too")
     assert bob.handoff_respond(handoff, "complete", lease=lease, outputs=[done])["state"] == "completed"
     teams.assert_sound()
+
+
+def test_looking_back_from_one_scope_names_nothing_of_the_other(teams: Fleet, boss: MemStore, bob: MemStore):
+    said = finding(teams.fresh("rita", "red"), "Said by a worker")
+    handoff = offered(boss, [said])
+    taken(bob, handoff)
+    written = finding(bob, "What we make of it")
+    admin.compromise(teams.house, "rita", teams.size() - 1)
+    teams.fresh("person", "red").retract(said, "poisoned")
+    for looking in (teams.fresh("bea"), teams.fresh("person", "blue")):
+        views = ("timeline", "why", "blame", "impact", "disclosures")
+        asked = [looking.history(id=written, view=view) for view in views]
+        assert asked[2]["note"] == "Nothing of this scope was declared, shown or said."
+        asked += [looking.history(), looking.delta("1", "99999")]
+        asked += [looking.export_prov(record=written, depth=5), looking.export_intoto(record=written)]
+        for name in (said, "rita", "red"):
+            assert not re.search(rf"\b{name}\b", json.dumps([dict(answer) for answer in asked]))
 
 
 def test_a_label_goes_with_what_crosses(teams: Fleet, boss: MemStore, bob: MemStore):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from simulator import Fleet, codes, leaked, taken
 
+from memstore import admin
 from memstore.core.offers import HandoffAnswered, HandoffDecided, HandoffOffered
 from memstore.errors import MemStoreError
 from memstore.service import MemStore
@@ -80,6 +81,25 @@ def test_a_task_named_by_a_tainted_context_is_not_told(fleet: Fleet, ada: MemSto
     ada.session_start(WORDS)
     handoff = offered(ada)["handoff"]
     assert not leaked(WORDS, ben.handoff_inbox(), ben.handoff_receive(handoff), ben.handoff_item(handoff))
+
+
+@pytest.mark.parametrize("fell", ["what its author was shown", "its author's key"])
+def test_a_task_is_told_no_more_once_it_turns_out_where_its_name_came_from(
+    fleet: Fleet, ada: MemStore, ben: MemStore, fell: str
+):
+    said = fleet.agent("cy", under="lead").write("finding", "Next", WORDS)["id"]
+    ada.get([said])
+    ada.session_start(WORDS)
+    handoff = offered(ada)["handoff"]
+    assert leaked(WORDS, ben.handoff_inbox()) != ""
+    if fell == "its author's key":
+        admin.compromise(fleet.house, "ada", 0)
+    else:
+        fleet.fresh("person").retract(said, "poisoned")
+    assert leaked(WORDS, ben.handoff_inbox(), ben.history(), ben.session_start("other")) == ""
+    with pytest.raises(MemStoreError) as refused:
+        ben.handoff_bundle(handoff)
+    assert refused.value.code == "quarantined"
 
 
 def test_a_handoff_slipped_in_between_hides_nothing(fleet: Fleet, lead: MemStore, ada: MemStore, ben: MemStore):

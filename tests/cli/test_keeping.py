@@ -81,6 +81,8 @@ def test_a_copy_of_a_log_is_looked_at_and_never_written(cli, folder, tmp_path):
     found = cli("search", "SQLite", "--agent", "person", "--min-trust", "attributed", store=place).answer
     assert found["attributed"]["hits"][0]["id"] == written
     assert cli("history", "--agent", "person", store=place).answer["events"]
+    assert cli("why", written, "--agent", "person", store=place).answer["record"]["id"] == written
+    assert "--agent" in cli("why", written, store=place).stderr
     assert cli("doctor", store=place).answer["ok"]
     for refused in (
         cli(*WRITE, store=place),

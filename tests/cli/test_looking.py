@@ -77,4 +77,29 @@ def test_a_delta_between_two_moments_says_what_came_and_what_fell(cli, terminal)
         ("x..y", "bad_time"),
     ):
         assert cli("history", "--delta", wrong).code == code
+    assert cli("history", "--delta", f"{seq}..{seq}", "--task", "dig").code == "invalid"
     assert cli("history", "--delta", f"1..h-{'a' * 26}").code == "unknown_id"
+
+
+def test_what_a_terminal_shows_of_an_id_is_enough_for_every_verb(cli, terminal, tmp_path):
+    said, decided = chain(cli)
+    (short,) = re.findall(r"named: (m-[a-z2-7]+)", COLOUR.sub("", terminal("blame", decided).stdout))
+    assert said.startswith(short)
+    assert short != said
+    assert cli("get", short, "--agent", "planner").answer["records"][0]["id"] == said
+    assert [event["id"] for event in cli("history", "--id", short).answer["events"]] == [said]
+    assert cli("export", "bundle", short, "--agent", "planner").answer["record"] == said
+    assert cli("export", "prov", short, "--agent", "planner").status == 0
+    assert cli("review", short, "--agent", "planner", "--verdict", "dispute").answer["results"][0]["id"] == said
+    assert cli("retract", short, "--agent", "planner", "--reason", "wrong").answer["id"] == said
+    # Nothing is done to what a few letters happen to name.
+    assert cli("retract", said[:8], "--agent", "planner", "--reason", "poisoned").code == "unknown_id"
+    told = COLOUR.sub("", terminal("history").stdout)
+    assert re.search(rf"planner: retracted  wrong  {said}", told)
+    assert re.search(rf"planner: reviewed  dispute  {said}", told)
+    assert said in terminal("why", short).stdout
+
+
+def test_a_timeline_of_nothing_says_so_and_an_id_of_nothing_is_refused(cli, terminal):
+    assert "Nothing." in terminal("history", "--task", "none").stdout
+    assert cli("history", "--id", "m-" + "a" * 26).code == "unknown_id"

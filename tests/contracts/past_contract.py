@@ -98,6 +98,11 @@ class PastContract:
             assert lapsed(NOW, NOW + SECOND) == []
 
 
+def links(*ends: list[int]) -> list[Link]:
+    """Links to records that stand at attributed."""
+    return [Link(end, found, Label.ATTRIBUTED) for end, found in ends]
+
+
 class CausesContract:
     def test_what_is_declared_is_found_both_ways_in_its_scope(self, store: Store):
         with store.write() as unit:
@@ -106,10 +111,10 @@ class CausesContract:
             put(unit, 3, scope="other", derived_from=[record_id(1)])
             put(unit, 4, conditions=[record_id(2)])
             causes = unit.causes
-            assert causes.declared([2, 4], "main", forward=False, before=END, most=9) == [Link(2, 1), Link(4, 2)]
-            assert causes.declared([1], "main", forward=True, before=END, most=9) == [Link(1, 2)]
+            assert causes.declared([2, 4], "main", forward=False, before=END, most=9) == links([2, 1], [4, 2])
+            assert causes.declared([1], "main", forward=True, before=END, most=9) == links([1, 2])
             assert causes.declared([2], "main", forward=True, before=4, most=9) == []
-            assert causes.declared([3], "main", forward=False, before=END, most=9) == [Link(3, 1)]
+            assert causes.declared([3], "main", forward=False, before=END, most=9) == links([3, 1])
 
     def test_what_was_shown_is_found_both_ways_the_lowest_first(self, store: Store):
         with store.write() as unit:
@@ -121,13 +126,15 @@ class CausesContract:
             put(unit, 5, shown=2)
             put(unit, 6, shown=3)
             causes = unit.causes
-            shown = causes.shown([Span("l", 0, 2, 5)], "main", before=END, most=9)
-            assert shown == [Link(5, 2), Link(5, 1)]
-            assert causes.shown([Span("l", 0, 2, 5)], "main", before=END, most=1) == [Link(5, 2)]
+            shown = causes.shown([Span("l", 0, 3, 5)], "main", before=END, most=9)
+            assert shown == [Link(5, 2, Label.UNTRUSTED), *links([5, 3], [5, 1])]
+            # Each tier has room of its own.
+            shown = causes.shown([Span("l", 0, 3, 5)], "main", before=END, most=1)
+            assert shown == [Link(5, 2, Label.UNTRUSTED), *links([5, 3])]
             assert causes.readers([3, 2], before=END) == [Span("l", 2, 0, 2)]
             assert causes.readers([3], before=3) == []
-            assert causes.written([Span("l", 3, END, 3)], "main", before=END, most=9) == [Link(3, 6)]
-            assert causes.written([Span("l", 2, 3, 2)], "main", before=END, most=9) == [Link(2, 5)]
+            assert causes.written([Span("l", 3, END, 3)], "main", before=END, most=9) == links([3, 6])
+            assert causes.written([Span("l", 2, 3, 2)], "main", before=END, most=9) == links([2, 5])
 
     def test_what_the_same_context_said_on_the_same_task_is_found_both_ways(self, store: Store):
         with store.write() as unit:
@@ -135,7 +142,7 @@ class CausesContract:
                 put(unit, seq, task=task)
             before = unit.causes.said([Span("l", 0, 3, 3)], "main", forward=False, before=END, most=9)
             later = unit.causes.said([Span("l", 3, END, 3)], "main", forward=True, before=END, most=9)
-            assert (before, later) == ([Link(3, 1)], [Link(3, 4)])
+            assert (before, later) == (links([3, 1]), links([3, 4]))
 
     def test_facts_are_those_of_the_moment(self, store: Store):
         with store.write() as unit:

@@ -60,9 +60,10 @@ def test_looking_lowers_nothing_and_tells_nothing_of_another_scope(fleet: Fleet,
     reader = fleet.fresh("ben")
     assert reader.history(id=page, view="disclosures")["mark"] == "trusted"
     fleet.agent("far", scopes=("elsewhere",))
-    assert fleet.fresh("far").history(id=page, view="disclosures")["events"] == []
     session = ada.session_start("work")["session"]
-    assert fleet.fresh("far").history(of_session=session, view="disclosures")["events"] == []
+    for asked in ({"id": page}, {"of_session": session}):
+        with pytest.raises(MemStoreError, match="unknown_id"):
+            fleet.fresh("far").history(view="disclosures", **asked)
     with pytest.raises(MemStoreError, match="missing_field"):
         reader.history(view="disclosures")
 
@@ -99,3 +100,17 @@ def test_a_flood_of_withheld_records_is_walked_in_pages(fleet: Fleet, ada: MemSt
         if not cursor:
             break
     assert found == pages
+
+
+def test_as_of_a_moment_nobody_has_seen_what_was_shown_later_with_nothing_written_between(fleet: Fleet, ada: MemStore):
+    said = ada.write("finding", "Found", "x")
+    fleet.clock.advance(seconds=10)
+    then = ada.write("finding", "Then", "x")
+    noon = ada.history(id=then["id"])["events"][0]["at"]
+    fleet.clock.advance(seconds=10)
+    fleet.fresh("ben").get([said["id"]])
+    reader = fleet.fresh("lead")
+    assert [event["author"] for event in reader.history(id=said["id"], view="disclosures")["events"]] == ["ben"]
+    for moment in (noon, str(then["seq"])):
+        assert reader.history(id=said["id"], view="disclosures", as_of=moment)["events"] == []
+        assert reader.history(id=said["id"], view="why", as_of=moment)["seen_by"] == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from simulator import START
 
-from memstore.errors import InvalidInput
+from memstore.errors import InvalidInput, NotFound
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +65,24 @@ def test_filters_by_task_session_and_record(past, reader):
     ]
     assert seqs(reader.history(of_session=session)) == seqs(reader.history(task="t1"))
     record = reader.history()["events"][2]["id"]
-    assert seqs(reader.history(id=record)) == [seq["b1"]]
+    assert seqs(reader.history(id=record)) == seqs(reader.history(id=record[:12])) == [seq["b1"]]
     assert reader.history(task="none")["events"] == []
-    assert reader.history(id="m-" + "a" * 26)["events"] == []
 
 
-def test_a_key_the_caller_does_not_have_is_not_everything(past, reader):
-    assert reader.history(id="key:none")["events"] == []
+@pytest.mark.parametrize("view", ["timeline", "disclosures"])
+def test_ids_of_nothing_and_of_another_scope_are_refused_alike(past, reader, view):
+    fleet, _, session = past
+    record = reader.history()["events"][2]["id"]
+    stranger = fleet.agent(f"stranger-{view}", scopes=("elsewhere",))
+    asked = [(reader, {"id": "m-" + "a" * 26}), (reader, {"id": "key:none"}), (reader, {"of_session": "s-" + "a" * 26})]
+    asked += [(stranger, {"id": record}), (stranger, {"id": record[:12]}), (stranger, {"of_session": session})]
+    said = []
+    for member, one in asked:
+        with pytest.raises(NotFound) as refused:
+            member.history(view=view, **one)
+        assert refused.value.code == "unknown_id"
+        said.append(str(refused.value))
+    assert len(set(said)) == 2
 
 
 def test_since_a_position_is_exclusive_and_until_and_as_of_inclusive(past, reader):

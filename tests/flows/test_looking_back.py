@@ -142,6 +142,24 @@ def test_a_delta_says_what_came_fell_was_raised_and_ran_out(fleet: Fleet):
     assert lead.delta(str(start), str(start))["events"] == []
 
 
+def test_a_flood_from_below_pushes_nothing_out_of_a_delta_that_stands_higher(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("memstore.delta.MOST", 5)
+    ada, ben, person = fleet.fresh("ada"), fleet.fresh("ben"), fleet.fresh("person")
+    bad = ada.write("finding", "Bad", "x")["id"]
+    start = str(fleet.size() - 1)
+    for number in range(8):
+        ben.observe(f"https://evil.example/{number}", "flood")
+    good = ada.write("finding", "Good", "x")["id"]
+    person.retract(bad, "wrong")
+    answer = person.delta(start, "999999")
+    assert [one for one in told(answer) if one[1] in (bad, good)] == [("fell", bad), ("came", good)]
+    assert answer["note"] != ""
+    # Of a small answer too it is the lower that is left out.
+    assert [event["id"] for event in person.delta(start, "999999", max_tokens=200)["events"]][:1] == [bad]
+
+
 def test_a_delta_between_two_handoffs_is_between_their_offers(fleet: Fleet):
     ada, lead = fleet.fresh("ada"), fleet.fresh("lead")
     ada.session_start("dig")

@@ -151,3 +151,25 @@ def test_a_task_of_another_scope_is_none(fleet: Fleet, lead: MemStore):
 def test_one_of_task_and_record_is_named_and_the_depth_bounded(lead: MemStore, asked: dict[str, Any]):
     with pytest.raises(InvalidInput):
         lead.export_prov(**asked)
+
+
+@pytest.mark.parametrize("asked", ["task", "record"])
+def test_a_flood_from_below_pushes_nothing_out_that_stands_higher(
+    monkeypatch: pytest.MonkeyPatch, fleet: Fleet, ada: MemStore, person: MemStore, asked: str
+):
+    monkeypatch.setattr("memstore.exporting.MOST_ACTS", 4)
+    monkeypatch.setattr("memstore.exporting.MOST_RECORDS", 4)
+    ada.session_start("storage")
+    root = ada.write("finding", "Root", "b")["id"]
+    ben = fleet.fresh("ben")
+    ben.session_start("storage")
+    ben.observe("https://evil.example/", "flood")
+    for number in range(9):
+        ben.write("finding", f"flood {number}", "b", derived_from=[root])
+    last = ada.write("finding", "Last", "b", derived_from=[root])["id"]
+    document = person.export_prov(task="storage") if asked == "task" else person.export_prov(record=root, depth=2)
+    # The library takes the document; what it says is looked up in it.
+    read(document)
+    assert {f"store:{root}", f"store:{last}"} <= set(document["entity"])
+    assert sum(one.get("memstore:label") == "tainted" for one in document["entity"].values()) <= 4
+    assert [one["memstore:complete"] for one in document["entity"].values() if "memstore:complete" in one] == [False]

@@ -108,7 +108,7 @@ def test_a_long_body_is_cut_and_says_so(ada: MemStore, person: MemStore):
 def test_more_than_a_report_holds_is_said_to_be_left_out(
     monkeypatch: pytest.MonkeyPatch, person: MemStore, story: dict[str, str]
 ):
-    monkeypatch.setattr("memstore.exporting.MOST_OF_A_TIER", 3)
+    monkeypatch.setattr("memstore.report.MOST_ACTS", 3)
     found = person.export_report("storage")
     assert found["complete"] is False
     assert "There is more of this task" in found["markdown"]
@@ -117,7 +117,7 @@ def test_more_than_a_report_holds_is_said_to_be_left_out(
 def test_a_flood_from_below_pushes_nothing_out_that_stands_higher(
     monkeypatch: pytest.MonkeyPatch, fleet: Fleet, ada: MemStore, person: MemStore
 ):
-    monkeypatch.setattr("memstore.exporting.MOST_OF_A_TIER", 5)
+    monkeypatch.setattr("memstore.report.MOST_ACTS", 5)
     ben = fleet.fresh("ben")
     ben.session_start("storage")
     for n in range(20):

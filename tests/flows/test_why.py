@@ -43,7 +43,8 @@ def test_each_raising_and_lowering_is_told_by_whom_and_when(fleet: Fleet, judged
     ]
     assert answer["events"][0]["label"] == "attributed"
     told = "\n".join(answer["told"])
-    assert f"retracted of {source} as poisoned by person: label trusted → tainted; status in_force → suspect." in told
+    assert f"retracted {source} as poisoned by person: label trusted → tainted; status in_force → suspect." in told
+    assert "endorsed by lead: label attributed → trusted." in told
     assert "It is tainted and suspect." in told
     assert f"By itself it is no higher than tainted: it names {source} as what it rests on." in told
     assert "A review made now" in told
@@ -153,6 +154,7 @@ def test_expiry_supersession_and_compromise_say_what_would_change_them(fleet: Fl
     answer = why(lead, old)
     assert answer["record"]["status"] == "revoked_author"
     assert any("Nothing brings it back: the key that signed it" in line for line in answer["told"])
+    assert any("key compromised of ada by operator" in line for line in answer["told"])
 
 
 def test_a_small_budget_says_that_something_was_left_out(fleet: Fleet, judged: tuple[str, str]):
