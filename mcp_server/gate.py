@@ -34,6 +34,7 @@ from memstore.tokens import may_be_attested
 log = logging.getLogger(__name__)
 
 MOST_KNOWN = 4096
+KNOWN_MICROS = 60 * 1_000_000  # then it is looked at again: an issuer's key may have been withdrawn
 OPEN = frozenset({"/health"})
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
@@ -48,6 +49,15 @@ class Limits:
     at_once: int = 8  # calls of one principal that run at the same time; more wait their turn
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Whom a credential was found to be, at which state of the store, and until when that is believed (microseconds)."""
+
+    caller: Authenticated
+    seen: int
+    until: int
+
+
 class Authority:
     """Says who calls: by a credential, or `dev`, whom a request without one speaks for."""
 
@@ -55,7 +65,8 @@ class Authority:
         self._store = store
         self._issuer = issuer
         self._dev = dev
-        self._known: OrderedDict[bytes, tuple[Authenticated, int]] = OrderedDict()
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._refreshing = asyncio.Lock()
 
     async def authenticate(self, headers: Headers) -> Authenticated:
         """Who makes a request with these headers; raises `Unauthenticated` for whatever is not right."""
@@ -68,22 +79,25 @@ class Authority:
         # What was found is kept as long as nobody writes: keys, tokens and principals are as they were.
         seen, digest = self._store.changes(), hashlib.sha256(credential.encode("latin-1")).digest()
         known = self._known.get(digest)
-        if known is not None and known[1] == seen and time.time_ns() // 1000 < known[0].until:
-            return known[0]
-        found = await to_thread.run_sync(self._verified, credential.strip(" "))
-        self._known[digest] = found, seen
+        if known is not None and known.seen == seen and _now() < known.until:
+            return known.caller
+        found = await self._verified(credential.strip(" "))
+        self._known[digest] = _Known(found, seen, min(found.until, _now() + KNOWN_MICROS))
         if len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
         return found
 
-    def _verified(self, credential: str) -> Authenticated:
+    async def _verified(self, credential: str) -> Authenticated:
         try:
-            return self._looked_up(credential)
+            return await to_thread.run_sync(self._looked_up, credential)
         except Unauthenticated as error:
-            # The issuer may have a new key; asked for outside any transaction.
-            if error.fault is not Fault.KEY or self._issuer is None or not self._issuer.fetched_again():
+            if error.fault is not Fault.ISSUER_KEY or self._issuer is None:
                 raise
-        return self._looked_up(credential)
+        # The issuer may have a new key. Asked for once for all who wait, outside any transaction, on one thread: an
+        # issuer that does not answer holds up nobody whose credential is another.
+        async with self._refreshing:
+            await to_thread.run_sync(self._issuer.refresh)
+        return await to_thread.run_sync(self._looked_up, credential)
 
     def _looked_up(self, credential: str) -> Authenticated:
         with self._store.read() as unit:
@@ -196,6 +210,10 @@ class Gate:
                 return None
             if not message.get("more_body", False):
                 return bytes(body)
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
 
 
 def _may_call(path: str, caller: Authenticated) -> bool:
