@@ -183,8 +183,9 @@ class RemoteStore:
             for _ in range(ROUNDS):
                 try:
                     told = self._ask(self._wire(call))
-                except Unreachable as error:
-                    raise self._kept(call, error) from None
+                except (StoreUnavailable, Denied) as error:
+                    self._keep(call, error)
+                    raise
                 if "sign" in told:
                     self._sign(call, request, told)
                     continue
@@ -201,15 +202,14 @@ class RemoteStore:
             return lost
         return self._made(verb, arguments)
 
-    def _kept(self, call: Call, error: Unreachable) -> Unreachable:
+    def _keep(self, call: Call, error: StoreUnavailable | Denied) -> None:
+        """What was sent signed and not answered as it should be may have been done; whoever makes it again, once."""
         if not call.signatures:
-            return error
+            return
         self._lost = call
-        return Unreachable(
-            "The server did not answer",
-            state="It may have been done.",
-            next_call="Make the same call again within five minutes: it is done once.",
-        )
+        error.state = "It may have been done."
+        if isinstance(error, StoreUnavailable):
+            error.next_call = "Make the same call again within five minutes: it is done once."
 
     def _sign(self, call: Call, request: Request, told: dict[str, Any]) -> None:
         """Sign the statements that the server asks for, if they are what this call comes to; else nothing at all."""

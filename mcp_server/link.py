@@ -12,7 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,8 @@ class Link:
             connection.request("POST", self._path, body=body, headers=headers)
             response = connection.getresponse()
             answer = response.read(MOST_BYTES + 1)
+            if response.length and len(answer) <= MOST_BYTES:
+                raise IncompleteRead(answer)  # which a read of so many bytes at most does not say itself
         except BaseException:
             connection.close()
             raise
