@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mcp_server.caller import calling
 from mcp_server.metrics import Meters
-from mcp_server.tools import lane
+from mcp_server.tools import Lane, lane
 from memstore.credentials import Authenticated, Fault, How, Unauthenticated, verify_credential
 from memstore.errors import MemStoreError
 from memstore.issuers import Issuer
@@ -47,6 +47,7 @@ class Limits:
     body_bytes: int = 2 << 20  # a request that keeps all limits has less, every character escaped
     request_seconds: float = 60.0  # from head to answer; an inbox waits 25 at most
     at_once: int = 8  # calls of one principal that run at the same time; more wait their turn
+    threads: int = 32  # of all principals; more of them are slower, and each has a connection with its own cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +106,10 @@ class Authority:
 
 
 @dataclass
-class Lane:
-    """What one principal has left of its rate, and the threads that its calls run on."""
+class Share:
+    """What one principal has left of its rate, and the lane of its calls."""
 
-    limiter: CapacityLimiter
+    lane: Lane
     left: float
     at: float = field(default_factory=time.monotonic)
 
@@ -134,7 +135,8 @@ class Gate:
         self._limits = limits
         self._meters = meters
         self._challenge = {"WWW-Authenticate": challenge, "Connection": "close"}
-        self._lanes: dict[str, Lane] = {}
+        self._threads = CapacityLimiter(limits.threads)
+        self._shares: dict[str, Share] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
@@ -167,7 +169,7 @@ class Gate:
             await _refused(503, str(error), {"Retry-After": "1"})(scope, receive, send)
             return
         # 2. How often.
-        own = self._lane(caller.name)
+        own = self._share(caller.name)
         wait = own.wait(self._limits.rate) if self._limits.rate else 0.0
         if wait:
             self._meters.held_back()
@@ -181,18 +183,18 @@ class Gate:
             await _refused(413, told, {"Connection": "close"})(scope, receive, send)
             return
         # 4. As this caller: the context is copied to whatever task and thread answers.
-        tokens = calling.set(caller), lane.set(own.limiter)
+        tokens = calling.set(caller), lane.set(own.lane)
         try:
             await self._app(scope, _replayed(body, receive), send)
         finally:
             calling.reset(tokens[0])
             lane.reset(tokens[1])
 
-    def _lane(self, name: str) -> Lane:
-        found = self._lanes.get(name)
+    def _share(self, name: str) -> Share:
+        found = self._shares.get(name)
         if found is None:
-            found = Lane(CapacityLimiter(self._limits.at_once), 2 * self._limits.rate)
-            self._lanes[name] = found
+            found = Share(Lane(CapacityLimiter(self._limits.at_once), self._threads), 2 * self._limits.rate)
+            self._shares[name] = found
         return found
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes | None:

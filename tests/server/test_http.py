@@ -18,6 +18,7 @@ from mcp_server.gate import Limits
 from mcp_server.http import Settings
 from memstore import admin, grants, tokens
 from memstore.core.statements import KeyAction
+from memstore.service import MemStore
 
 pytestmark = pytest.mark.anyio
 
@@ -377,6 +378,31 @@ async def test_a_caller_whose_calls_hang_holds_up_no_other(fleet):
                 await asyncio.wait_for(lead.ok("memory_search"), 10)
             assert not any(task.done() for task in hanging)
         assert len({(await task)["id"] for task in hanging}) == 8
+
+
+async def test_however_many_call_at_once_they_share_so_many_threads(fleet, monkeypatch):
+    running, most, lock = 0, 0, threading.Lock()
+    search = MemStore.search
+
+    def counted(self, *given, **arguments):
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        try:
+            return search(self, *given, **arguments)
+        finally:
+            with lock:
+                running -= 1
+
+    monkeypatch.setattr(MemStore, "search", counted)
+    callers = [fleet.agent(f"agent{number}").name for number in range(8)]
+    async with serving(fleet.folder, Settings(limits=Limits(threads=2)), clock=fleet.clock) as web:
+        async with anyio.create_task_group() as group:
+            for _ in range(4):
+                for name in callers:
+                    group.start_soon(web.as_(token(fleet, name)).ok, "memory_search")
+    assert 1 <= most <= 2
 
 
 async def test_both_eras_of_the_protocol_are_answered_alike(fleet):
