@@ -52,7 +52,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Whom a credential was found to be, at which state of the store, and until when that is believed (microseconds)."""
+    """Whom a credential was found to be, at which state of the store, until when that is believed (microseconds)."""
 
     caller: Authenticated
     seen: int

@@ -19,6 +19,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "errors": ("memstore.errors",),
     "core": (
         "memstore.core",
+        "memstore.core.addresses",
         "memstore.core.boundary",
         "memstore.core.canonical",
         "memstore.core.causes",

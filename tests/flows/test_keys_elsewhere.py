@@ -70,9 +70,9 @@ def test_an_agent_is_given_another_key_by_its_public_half(house, tmp_path):
 
 
 def test_a_public_key_that_was_left_empty_is_no_key_of_this_side(house):
-    for given in ({"public_key": "", "proof": ""}, {"public_key": ""}, {"proof": ""}):
+    for public_key, proof in (("", ""), ("", None), (None, "")):
         with pytest.raises(InvalidInput):
-            admin.add_agent(house, "far", **given)
+            admin.add_agent(house, "far", public_key=public_key, proof=proof)
 
 
 def test_a_key_is_for_the_store_that_it_was_made_for(house, tmp_path):
