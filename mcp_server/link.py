@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mcp_server.bridge import Unreachable
-from memstore.core.addresses import is_loopback
+from memstore.addresses import is_loopback
 from memstore.errors import Denied, InvalidInput, StoreUnavailable
 
 PATH = "/bridge"

@@ -26,8 +26,8 @@ from mcp_server.listening import Patience, protocol_with
 from mcp_server.logs import log_to_stderr
 from mcp_server.remote import Remote
 from mcp_server.tools import offered
+from memstore.addresses import is_loopback
 from memstore.config import Engine, open_engine
-from memstore.core.addresses import is_loopback
 from memstore.errors import InvalidInput, StoreUnavailable, read_only_copy
 from memstore.tokens import may_be_attested
 

@@ -21,7 +21,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from memstore.core.addresses import is_loopback
+from memstore.addresses import is_loopback
 from memstore.errors import InvalidInput, StoreUnavailable
 
 Key = ECKey | OKPKey | RSAKey

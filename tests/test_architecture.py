@@ -19,7 +19,6 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "errors": ("memstore.errors",),
     "core": (
         "memstore.core",
-        "memstore.core.addresses",
         "memstore.core.boundary",
         "memstore.core.canonical",
         "memstore.core.causes",
@@ -45,6 +44,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "memstore.core.statements",
     ),
     "ports": (
+        "memstore.addresses",
         "memstore.cursors",
         "memstore.handoff_ports",
         "memstore.moments",
