@@ -183,6 +183,8 @@ class RemoteStore:
             for _ in range(ROUNDS):
                 try:
                     told = self._ask(self._wire(call))
+                    if told.keys().isdisjoint(("sign", "answer", "error")):
+                        raise StoreUnavailable("The server answered what no server of ours does", code="bad_answer")
                 except (StoreUnavailable, Denied) as error:
                     self._keep(call, error)
                     raise
@@ -256,7 +258,7 @@ class RemoteStore:
         n, digest = _list(told.get("chain"))[:2] or (None, None)
         head = self._heads.get(digest) if isinstance(digest, str) else None
         if head is None or head.n != n:
-            raise Unasked("The server has this launch's chain end where it cannot")
+            raise Unasked("The server has this launch's chain end where it cannot", state="It may have been done.")
         self._heads = {str(digest): head}
         self.scope = head.scope
 
