@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-slow test-torch mutate lint fix bench clean
+.PHONY: help demo test test-slow test-torch test-clients conformance mutate lint fix bench clean
 
 PYTHON ?=
 PIP_ARGS ?=
@@ -17,7 +17,12 @@ WORKERS ?= 2
 
 venv := .venv
 bin := $(venv)/bin
-install = $(bin)/python -m pip install -qq --no-input --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
+pip = pip install -qq --no-input --disable-pip-version-check
+install = $(bin)/python -m $(pip) -c constraints.txt $(PIP_ARGS)
+# Clients conflict with each other and with memstore: each has an environment, with a stamp that says it is installed.
+clients := .clients
+client_stamps := $(patsubst tests/clients/requirements/%.txt,$(clients)/%/.stamp,$(wildcard tests/clients/requirements/*)) \
+    $(clients)/node/.stamp
 sources := $(wildcard memstore mcp_server bench examples tests)
 
 help: ## show these targets
@@ -35,6 +40,12 @@ test-slow: $(venv)/.stamp-test $(venv)/.stamp-model ## only the slow tests; that
 test-torch: $(venv)/.stamp-torch ## the vectors held against those of sentence-transformers; installs torch
 	@$(bin)/python -m pytest -q tests/embed $(PYTEST_ARGS)
 
+test-clients: $(venv)/.stamp-base $(client_stamps) ## real MCP clients, each in an environment of its own
+	@$(bin)/python tests/clients/run.py
+
+conformance: $(venv)/.stamp-base $(clients)/node/.stamp ## the official MCP suite over the HTTP server
+	@$(bin)/python tests/conformance/run.py
+
 lint: $(venv)/.stamp-dev ## ruff and mypy
 	@$(bin)/ruff check --quiet .
 	@$(bin)/ruff format --check --quiet .
@@ -49,8 +60,8 @@ mutate: $(venv)/.stamp-test ## take each rule of trust out; a test has to go red
 bench: $(venv)/.stamp-model ## the budgets of docs/DESIGN.md, measured
 	@$(bin)/python -m bench
 
-clean: ## remove the virtual environment and all caches
-	@rm -rf $(venv) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+clean: ## remove the virtual environments and all caches
+	@rm -rf $(venv) $(clients) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(venv)/.stamp-base: extras :=
@@ -74,6 +85,18 @@ $(venv)/.stamp-torch: $(venv)/.stamp-test constraints.txt
 	@echo "Installing torch and sentence-transformers into $(venv) …"
 	@$(install) torch
 	@$(install) -e ".[offline,test]"
+	@touch $@
+
+$(clients)/node/.stamp: tests/clients/package.json
+	@echo "Installing the clients for Node into $(@D) …"
+	@mkdir -p $(@D) && cp $< $(@D)/package.json
+	@npm install --prefix $(@D) --no-audit --no-fund --no-package-lock --loglevel=error >$(@D)/npm.log
+	@touch $@
+
+$(clients)/%/.stamp: tests/clients/requirements/%.txt | $(bin)/python
+	@echo "Installing $$(cat $<) into $(@D) …"
+	@rm -rf $(@D) && $(bin)/python -m venv $(@D)
+	@$(@D)/bin/python -m $(pip) $(PIP_ARGS) -r $<
 	@touch $@
 
 $(bin)/python:

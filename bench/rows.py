@@ -26,6 +26,7 @@ from bench.over_http import bridge, http, serve_memory
 from bench.quality import quality
 from bench.retrieval import chroma, embedder, retrieval
 from bench.servers import BARE, Server, memstore_server
+from bench.starting import together
 from bench.tracing import looking_back
 from bench.writers import write_together
 from memstore import log
@@ -334,6 +335,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row | Skipped]]] = {
     "disk": disk,
     "disclosures": disclosures,
     "start": start,
+    "together": together,
     "rebuild": rebuild,
     "verify": verify,
     "flood": flood,

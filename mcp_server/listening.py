@@ -62,6 +62,10 @@ class Bounded(HttpToolsProtocol):
         if self in self.silent and self._head is None and not self.transport.is_closing():
             self._expect_head()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # RFC 9110, 5.5: the space around a value is no part of it, and the parser leaves what follows it.
+        super().on_header(name, value.strip(b" \t"))
+
     def on_headers_complete(self) -> None:
         self._stop_head()
         self._read = 0

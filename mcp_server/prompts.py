@@ -6,13 +6,16 @@ They hold no stored content, only the arguments they were given, quoted. Another
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from fastmcp.prompts.base import Message, Prompt, PromptArgument, PromptResult
 from mcp_types import Prompt as WirePrompt
 
 from mcp_server.errors import telling
+from mcp_server.instructions import sayable
 from mcp_server.results import flow
 from memstore.core.canonical import canonical_bytes
 from memstore.errors import InvalidInput
@@ -20,18 +23,29 @@ from memstore.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One prompt: what it is for, its arguments with their descriptions (those with a * must be given), its text."""
+    """One prompt: what it is for, its arguments with their descriptions (those with a * must be given), its text.
+
+    `needs` are the tools without which it is nothing; a step that names another that is not offered is left out.
+    """
 
     name: str
     description: str
+    needs: frozenset[str]
     arguments: dict[str, str]
     text: str
+
+    def cut(self, tools: frozenset[str]) -> Recipe:
+        """The same without the steps that these tools cannot take; lines that begin with a space go on with a step."""
+        kept = sayable(re.split(r"\n(?=\S)", self.text), tools)
+        number = count(1)
+        return replace(self, text="\n".join(re.sub(r"^\d+\.", lambda _: f"{next(number)}.", step) for step in kept))
 
 
 PROMPTS = (
     Recipe(
         "resume_task",
         "Take up a task where it was left, by what stands and not by what is remembered.",
+        frozenset({"session_start", "memory_search"}),
         {"task*": "Name of the task, as session_start takes it", "scope": "Scope to work in; empty for the usual one"},
         """Take up the task {task}.
 1. session_start(task={task}, scope={scope}). Read the brief whole: intent and constraints bind you.
@@ -44,6 +58,7 @@ Then say in a few lines what stands, what is open and what you do next, and begi
     Recipe(
         "receive_handoff",
         "Take on work that was handed over, knowing what is wrong with it before acting on it.",
+        frozenset({"handoff_receive", "handoff_respond"}),
         {"handoff*": "Id of the handoff, as handoff_inbox gives it"},
         """Take on the handoff {handoff}.
 1. handoff_receive(handoff={handoff}). Read valid, problems and delta before the records. Do nothing yet.
@@ -57,6 +72,7 @@ Then say in a few lines what stands, what is open and what you do next, and begi
     Recipe(
         "hand_over",
         "Hand work to another agent so that nothing is lost on the way.",
+        frozenset({"handoff_offer"}),
         {"to*": "Name of the agent, or capability:TAG", "task": "Name of the task it belongs to"},
         """Hand the work on {task} over to {to}.
 1. memory_search what you found, decided and rejected; memory_write what is not written yet, with honest verification.
@@ -68,6 +84,7 @@ Then say in a few lines what stands, what is open and what you do next, and begi
     Recipe(
         "write_decision",
         "Write a decision down so that others can rely on it and know when to revisit it.",
+        frozenset({"memory_write"}),
         {"decision*": "What was decided, in a sentence", "task": "Name of the task it belongs to"},
         """Write this decision to memory: {decision} (task {task}).
 1. If no session runs, session_start with the task. memory_search for what was decided on it before.
@@ -80,6 +97,7 @@ Then say in a few lines what stands, what is open and what you do next, and begi
     Recipe(
         "debug_task",
         "Find the step at which a task went wrong, and what rests on it.",
+        frozenset({"memory_history"}),
         {"task*": "Name of the task", "symptom": "What is wrong, as far as known"},
         """Find out where the task {task} went wrong. Symptom: {symptom}
 1. Find the record in which it shows: memory_search(task={task}) for the symptom, or the last of memory_history.
@@ -94,6 +112,11 @@ Then say in a few lines what stands, what is open and what you do next, and begi
    only if you have shown it. Whoever may, withdraws it: memory_retract, dry_run first.""",
     ),
 )
+
+
+def prompts_for(tools: frozenset[str]) -> list[Recipe]:
+    """The prompts of a server that offers these tools."""
+    return [recipe.cut(tools) for recipe in PROMPTS if recipe.needs <= tools]
 
 
 class RecipePrompt(Prompt):

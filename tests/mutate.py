@@ -227,7 +227,7 @@ MUTATIONS = (
     Mutation(
         "T11",
         "a session's task is told as its author's words are",
-        "memstore/history.py",
+        "memstore/events.py",
         "    return stands and logged.entry.verdict.label >= readable(unit, caller)",
         "    return True",
         "tests/attacks/test_task_as_a_message.py",
@@ -268,7 +268,7 @@ MUTATIONS = (
         "3.5",
         "a receipt is old once things have changed",
         "memstore/handoffs.py",
-        "    if not _is_of(receipt, found):",
+        "    if not is_of(receipt, found):",
         "    if receipt.token != handoff.token:",
         "tests/flows/test_handoffs.py",
     ),
@@ -364,8 +364,8 @@ MUTATIONS = (
         "T13",
         "a handoff of others looks like none",
         "memstore/handoffs.py",
-        "    if not party:\n        raise _unknown()",
-        "    if not party and False:\n        raise _unknown()",
+        "    if not party:\n        raise unknown()",
+        "    if not party and False:\n        raise unknown()",
         "tests/flows/test_handoffs.py",
     ),
 )

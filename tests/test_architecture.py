@@ -82,6 +82,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "memstore.issuers",
         "memstore.inspecting",
         "memstore.offering",
+        "memstore.outline",
         "memstore.history",
         "memstore.importing",
         "memstore.insight",

@@ -1,5 +1,6 @@
 """What README and docs say is what there is: commands parse, tools exist, examples run, decision records are whole."""
 
+import ast
 import re
 import shlex
 import subprocess
@@ -17,12 +18,14 @@ from memstore.service import MemStore
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+CLIENTS = (ROOT / "docs" / "CLIENTS.md").read_text("utf-8")
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+BLOCKS = BLOCK.findall(README)
 ADRS = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
 
 
 def shell_lines() -> Iterator[str]:
-    for language, text in BLOCKS:
+    for language, text in [*BLOCKS, *BLOCK.findall(CLIENTS)]:
         if language == "sh":
             yield from text.replace("\\\n", " ").splitlines()
 
@@ -64,6 +67,22 @@ def test_the_readme_shows_output_and_no_placeholder():
 def test_links_in_the_readme_lead_somewhere():
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_what_is_said_of_each_client_names_its_files_and_what_goes_wrong():
+    from memstore.cli.configuring import CLIENTS as CONFIGURED
+
+    told = dict(re.findall(r"^\| `([\w-]+)` \| `?([^|`]+)`? \|", CLIENTS, re.MULTILINE))
+    assert told == {name: form.place for name, form in CONFIGURED.items()}
+    assert all(form.hooks_place in CLIENTS for form in CONFIGURED.values())
+    sections = re.split(r"^## ", CLIENTS, flags=re.MULTILINE)[1:]
+    assert [section.partition("\n")[0] for section in sections] == [
+        "Claude Code", "Claude Desktop", "Cursor", "VS Code", "Codex", "LangGraph", "OpenAI Agents SDK", "pydantic-ai",
+    ]  # fmt: skip
+    assert all("Goes wrong most:" in section and "To see it:" in section for section in sections)
+    for language, text in BLOCK.findall(CLIENTS):
+        if language == "python":
+            ast.parse(text)
 
 
 def test_python_in_the_readme_calls_verbs_that_there_are():

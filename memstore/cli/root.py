@@ -39,7 +39,7 @@ COMMANDS = {
     "tool": Entry("setting_up", _SET_UP, "Register tools whose results agents observe."),
     "serve": Entry("serving", _SET_UP, "Serve a team over HTTP, as an MCP server."),
     "token": Entry("serving", _SET_UP, "Tokens that agents show to the HTTP server."),
-    "config": Entry("clients", _SET_UP, "Print the configuration that an MCP client wants."),
+    "config": Entry("configuring", _SET_UP, "Print the configuration that an MCP client wants."),
     "mcp": Entry("clients", _SET_UP, "Serve one agent over stdio, as an MCP server."),
     "demo": Entry("clients", _SET_UP, "Watch three agents share a memory."),
     "write": Entry("verbs", _AGENTS, "Store a record in the agent's own words."),

@@ -14,6 +14,7 @@ import click
 from memstore.cli.arguments import given, options_of
 from memstore.cli.display import table
 from memstore.cli.options import agent_option, opened_as, opened_house, scope_option, store_option
+from memstore.cli.orienting import brief
 from memstore.cli.output import emit
 from memstore.errors import InvalidInput, MemStoreError
 from memstore.requests import (
@@ -126,6 +127,9 @@ def _ask(model: type[Request], agent: str, scope: str, besides: dict[str, Any]) 
 @click.group()
 def session_command() -> None:
     """Sessions: an agent's context at work on a task."""
+
+
+session_command.add_command(brief)
 
 
 @session_command.command("start")

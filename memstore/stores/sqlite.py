@@ -7,7 +7,6 @@ Files of other programs, of newer versions and damaged ones are refused before a
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import tempfile
@@ -15,7 +14,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from weakref import WeakValueDictionary
 
 from memstore.core.fold import Change
 from memstore.core.records import Content
@@ -35,6 +33,7 @@ from memstore.stores.retrieval import RetrievalTables
 from memstore.stores.sql import QUERIES
 from memstore.stores.tokens import TokenTable
 from memstore.stores.trust import ReviewTables, TrustTables
+from memstore.stores.turns import Turns
 from memstore.stores.vectors import VectorTables
 
 APPLICATION_ID = 0x6D656D73  # "mems"
@@ -150,10 +149,6 @@ class SqliteUnit:
         return {table: digest_of_table(self.conn, table) for table in (*PROJECTED, "contexts")}
 
 
-# Who writes to a file, among all stores that this process has open on it.
-_turns: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
-
-
 class SqliteStore:
     """Connections to one database file; `write` and `read` give a `Unit` each."""
 
@@ -168,7 +163,7 @@ class SqliteStore:
         self._watching: sqlite3.Connection | None = None
         self._watch_lock = threading.Lock()
         self._file: tuple[int, int] | None = None
-        self._writing = _turns.setdefault(os.path.realpath(path), threading.Lock())
+        self._turns = Turns.of(path)
 
     @classmethod
     def create(cls, path: Path, clock: Callable[[], int], *, store: str, public_key: bytes) -> SqliteStore:
@@ -214,7 +209,7 @@ class SqliteStore:
     def write(self) -> Iterator[SqliteUnit]:
         """A write transaction. BEGIN IMMEDIATE: a deferred one fails when it turns into a writer beside another."""
         with self._borrowed() as conn:
-            with self._turn():
+            with self._turns.taken(BUSY_SECONDS):
                 conn.execute("BEGIN IMMEDIATE")
                 try:
                     head = conn.execute(QUERIES["head"]).fetchone()
@@ -231,16 +226,6 @@ class SqliteStore:
                     raise
             for act in unit.acts:
                 act()
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """One writer of this process at a time: SQLite has those that wait sleep, ever longer, and wakes nobody."""
-        if not self._writing.acquire(timeout=BUSY_SECONDS):
-            raise StoreUnavailable("Another thread holds the store", code="busy", next_call="Try again.")
-        try:
-            yield
-        finally:
-            self._writing.release()
 
     @contextmanager
     def read(self) -> Iterator[SqliteUnit]:

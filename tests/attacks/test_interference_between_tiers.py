@@ -67,7 +67,7 @@ def prepared() -> Iterator[Path]:
 def test_what_is_planted_below_moves_nothing_above(
     prepared: Path, embedded: bool, history: Sequence[Any], question: dict[str, Any]
 ):
-    with tempfile.TemporaryDirectory() as folder, mock.patch("memstore.write.secrets") as salts:
+    with tempfile.TemporaryDirectory() as folder, mock.patch("memstore.signing.secrets") as salts:
         salts.token_bytes = bytes
         bare = [(*act[:3], []) for act in history]
         plain = run(prepared, Path(folder) / "plain", bare, question, embedded=embedded)

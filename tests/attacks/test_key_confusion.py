@@ -100,7 +100,7 @@ def test_a_key_whose_owner_does_not_prove_to_hold_it_is_not_registered(fleet: Fl
     claimed.name = "worker"
     with mock.patch.object(Signer, "generate", return_value=claimed), pytest.raises(MemStoreError) as refused:
         fleet.agent("worker")
-    assert refused.value.code == "bad_signature"
+    assert refused.value.code == "bad_proof"
 
 
 def test_a_key_that_is_known_already_is_not_registered_again(fleet: Fleet):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,7 +21,7 @@ from contracts.vectors_contract import VectorsContract
 
 from memstore.errors import StoreUnavailable
 from memstore.ports import Store
-from memstore.stores import sqlite
+from memstore.stores import sqlite, turns
 from memstore.stores.sqlite import SqliteStore
 
 
@@ -88,6 +92,53 @@ class TestSqliteTransactions(Sqlite, StoreContract):
             assert not wrote.wait(0.02)
         assert wrote.wait(10)
         waiting.join()
+
+    def test_a_writer_waits_for_the_turn_of_another_process(self, store: SqliteStore) -> None:
+        wrote = threading.Event()
+
+        def write() -> None:
+            with store.write():
+                wrote.set()
+
+        waiting = threading.Thread(target=write)
+        with turn_of_another(store):
+            waiting.start()
+            assert not wrote.wait(0.02)
+        assert wrote.wait(turns.PATIENCE_SECONDS / 2)
+        waiting.join()
+
+    def test_a_process_that_was_stopped_with_its_turn_stops_nobody(
+        self, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(turns, "PATIENCE_SECONDS", 0.01)
+        with turn_of_another(store):
+            for _ in range(3):
+                with store.write() as unit:
+                    assert unit.log.head().size == 0
+        with store.write() as unit:
+            assert unit.log.head().size == 0
+
+    def test_where_no_lock_can_be_had_sqlite_alone_decides(
+        self, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refused(*_: object) -> None:
+            raise OSError(errno.ENOLCK, "no locks")
+
+        monkeypatch.setattr(fcntl, "flock", refused)
+        monkeypatch.setattr(turns, "_Waiting", refused)
+        with store.write() as unit:
+            assert unit.log.head().size == 0
+
+
+@contextmanager
+def turn_of_another(store: SqliteStore) -> Iterator[None]:
+    """The turn, as another process has it: by a file description of its own."""
+    file = os.open(f"{store.path}{turns.TURN}", os.O_RDWR)
+    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        os.close(file)
 
 
 class TestSqliteLog(Sqlite, LogContract):

@@ -24,7 +24,7 @@ from memstore.service import MemStore
 
 ROOT = Path(__file__).resolve().parents[2]
 ERAS = {"legacy": "2025-11-25", "auto": "2026-07-28"}
-PATIENCE = 20
+PATIENCE = 120  # seconds: forty servers may be starting at once
 START = 1_760_000_000_000_000
 
 # Four words that no answer may repeat; long enough that any 16 characters of it are telling.
@@ -192,14 +192,20 @@ ENVELOPE = {
 class Server:
     """`python -m mcp_server` as a process, spoken to in lines; `stdout` and `stderr` keep what it said."""
 
-    def __init__(self, command: list[str], *, mode: str) -> None:
+    def __init__(self, command: list[str], *, mode: str, env: dict[str, str] | None = None) -> None:
+        """`env` is what its environment has besides that of the tests."""
         self.mode = mode
         self.number = 0
         self.patience = PATIENCE
         self.stdout, self.stderr = b"", b""
         self._lines: queue.Queue[bytes] = queue.Queue()
         self.process: Any = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+            env={**os.environ, **(env or {})},
         )
         self._threads = [threading.Thread(target=read, daemon=True) for read in (self._out, self._err)]
         for thread in self._threads:
@@ -283,8 +289,8 @@ def launch(live):
     """`launch("researcher", mode=...)`: a server process over the place `live`."""
     started = []
 
-    def start(agent="researcher", *, mode="legacy"):
-        started.append(Server(command(live.folder, agent), mode=mode))
+    def start(agent="researcher", *, mode="legacy", program=None, env=None):
+        started.append(Server(program or command(live.folder, agent), mode=mode, env=env))
         return started[-1]
 
     yield start
