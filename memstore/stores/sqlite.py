@@ -7,8 +7,8 @@ Files of other programs, of newer versions and damaged ones are refused before a
 
 from __future__ import annotations
 
-import shutil
 import os
+import shutil
 import sqlite3
 import tempfile
 import threading
