@@ -29,11 +29,8 @@ class Turns:
 
     def __init__(self, path: str) -> None:
         self._threads = threading.Lock()
+        self._path = path + TURN
         self._file = -1
-        # A folder that cannot be written has no writers to wait for.
-        with suppress(OSError):
-            self._file = os.open(path + TURN, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            finalize(self, os.close, self._file)
 
     @classmethod
     def of(cls, path: Path | str) -> Turns:
@@ -47,6 +44,7 @@ class Turns:
         if not self._threads.acquire(timeout=seconds):
             raise StoreUnavailable("Another thread holds the store", code="busy", next_call="Try again.")
         try:
+            self._open()
             held = self._file >= 0 and _locked(self._file)
             try:
                 yield
@@ -55,6 +53,14 @@ class Turns:
                     fcntl.flock(self._file, fcntl.LOCK_UN)
         finally:
             self._threads.release()
+
+    def _open(self) -> None:
+        """Made by the first who writes: what is only read, as a backup is, has nothing laid beside it."""
+        # A folder that cannot be written has no writers to wait for.
+        with suppress(OSError):
+            if self._file < 0:
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                finalize(self, os.close, self._file)
 
 
 def _locked(file: int) -> bool:

@@ -133,7 +133,7 @@ class TestSqliteTransactions(Sqlite, StoreContract):
 @contextmanager
 def turn_of_another(store: SqliteStore) -> Iterator[None]:
     """The turn, as another process has it: by a file description of its own."""
-    file = os.open(f"{store.path}{turns.TURN}", os.O_RDWR)
+    file = os.open(f"{store.path}{turns.TURN}", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(file, fcntl.LOCK_EX)
     try:
         yield
