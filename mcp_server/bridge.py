@@ -184,8 +184,11 @@ class RemoteStore:
             for _ in range(ROUNDS):
                 try:
                     told = self._ask(self._wire(call))
-                except Unreachable as error:
-                    raise self._kept(call, error) from None
+                    if told.keys().isdisjoint(("sign", "answer", "error")):
+                        raise StoreUnavailable("The server answered what no server of ours does", code="bad_answer")
+                except (StoreUnavailable, Denied) as error:
+                    self._keep(call, error)
+                    raise
                 if "sign" in told:
                     self._sign(call, request, told)
                     continue
@@ -202,15 +205,14 @@ class RemoteStore:
             return lost
         return self._made(verb, arguments)
 
-    def _kept(self, call: Call, error: Unreachable) -> Unreachable:
+    def _keep(self, call: Call, error: StoreUnavailable | Denied) -> None:
+        """What was sent signed and not answered as it should be may have been done; whoever makes it again, once."""
         if not call.signatures:
-            return error
+            return
         self._lost = call
-        return Unreachable(
-            "The server did not answer",
-            state="It may have been done.",
-            next_call="Make the same call again within five minutes: it is done once.",
-        )
+        error.state = "It may have been done."
+        if isinstance(error, StoreUnavailable):
+            error.next_call = "Make the same call again within five minutes: it is done once."
 
     def _sign(self, call: Call, request: Request, told: dict[str, Any]) -> None:
         """Sign the statements that the server asks for, if they are what this call comes to; else nothing at all."""
@@ -257,7 +259,7 @@ class RemoteStore:
         n, digest = _list(told.get("chain"))[:2] or (None, None)
         head = self._heads.get(digest) if isinstance(digest, str) else None
         if head is None or head.n != n:
-            raise Unasked("The server has this launch's chain end where it cannot")
+            raise Unasked("The server has this launch's chain end where it cannot", state="It may have been done.")
         self._heads = {str(digest): head}
         self.scope = head.scope
 

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mcp_server.caller import calling
 from mcp_server.metrics import Meters
-from mcp_server.tools import lane
+from mcp_server.tools import Lane, lane
 from memstore.credentials import Authenticated, Fault, How, Unauthenticated, verify_credential
 from memstore.errors import MemStoreError
 from memstore.issuers import Issuer
@@ -34,6 +34,7 @@ from memstore.tokens import may_be_attested
 log = logging.getLogger(__name__)
 
 MOST_KNOWN = 4096
+KNOWN_MICROS = 60 * 1_000_000  # then it is looked at again: an issuer's key may have been withdrawn
 OPEN = frozenset({"/health"})
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
@@ -46,6 +47,16 @@ class Limits:
     body_bytes: int = 2 << 20  # a request that keeps all limits has less, every character escaped
     request_seconds: float = 60.0  # from head to answer; an inbox waits 25 at most
     at_once: int = 8  # calls of one principal that run at the same time; more wait their turn
+    threads: int = 32  # of all principals; more of them are slower, and each has a connection with its own cache
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Whom a credential was found to be, at which state of the store, until when that is believed (microseconds)."""
+
+    caller: Authenticated
+    seen: int
+    until: int
 
 
 class Authority:
@@ -55,7 +66,8 @@ class Authority:
         self._store = store
         self._issuer = issuer
         self._dev = dev
-        self._known: OrderedDict[bytes, tuple[Authenticated, int]] = OrderedDict()
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._refreshing = asyncio.Lock()
 
     async def authenticate(self, headers: Headers) -> Authenticated:
         """Who makes a request with these headers; raises `Unauthenticated` for whatever is not right."""
@@ -68,22 +80,25 @@ class Authority:
         # What was found is kept as long as nobody writes: keys, tokens and principals are as they were.
         seen, digest = self._store.changes(), hashlib.sha256(credential.encode("latin-1")).digest()
         known = self._known.get(digest)
-        if known is not None and known[1] == seen and time.time_ns() // 1000 < known[0].until:
-            return known[0]
-        found = await to_thread.run_sync(self._verified, credential.strip(" "))
-        self._known[digest] = found, seen
+        if known is not None and known.seen == seen and _now() < known.until:
+            return known.caller
+        found = await self._verified(credential.strip(" "))
+        self._known[digest] = _Known(found, seen, min(found.until, _now() + KNOWN_MICROS))
         if len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
         return found
 
-    def _verified(self, credential: str) -> Authenticated:
+    async def _verified(self, credential: str) -> Authenticated:
         try:
-            return self._looked_up(credential)
+            return await to_thread.run_sync(self._looked_up, credential)
         except Unauthenticated as error:
-            # The issuer may have a new key; asked for outside any transaction.
-            if error.fault is not Fault.KEY or self._issuer is None or not self._issuer.fetched_again():
+            if error.fault is not Fault.ISSUER_KEY or self._issuer is None:
                 raise
-        return self._looked_up(credential)
+        # The issuer may have a new key. Asked for once for all who wait, outside any transaction, on one thread: an
+        # issuer that does not answer holds up nobody whose credential is another.
+        async with self._refreshing:
+            await to_thread.run_sync(self._issuer.refresh)
+        return await to_thread.run_sync(self._looked_up, credential)
 
     def _looked_up(self, credential: str) -> Authenticated:
         with self._store.read() as unit:
@@ -91,10 +106,10 @@ class Authority:
 
 
 @dataclass
-class Lane:
-    """What one principal has left of its rate, and the threads that its calls run on."""
+class Share:
+    """What one principal has left of its rate, and the lane of its calls."""
 
-    limiter: CapacityLimiter
+    lane: Lane
     left: float
     at: float = field(default_factory=time.monotonic)
 
@@ -120,7 +135,8 @@ class Gate:
         self._limits = limits
         self._meters = meters
         self._challenge = {"WWW-Authenticate": challenge, "Connection": "close"}
-        self._lanes: dict[str, Lane] = {}
+        self._threads = CapacityLimiter(limits.threads)
+        self._shares: dict[str, Share] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
@@ -153,7 +169,7 @@ class Gate:
             await _refused(503, str(error), {"Retry-After": "1"})(scope, receive, send)
             return
         # 2. How often.
-        own = self._lane(caller.name)
+        own = self._share(caller.name)
         wait = own.wait(self._limits.rate) if self._limits.rate else 0.0
         if wait:
             self._meters.held_back()
@@ -167,18 +183,18 @@ class Gate:
             await _refused(413, told, {"Connection": "close"})(scope, receive, send)
             return
         # 4. As this caller: the context is copied to whatever task and thread answers.
-        tokens = calling.set(caller), lane.set(own.limiter)
+        tokens = calling.set(caller), lane.set(own.lane)
         try:
             await self._app(scope, _replayed(body, receive), send)
         finally:
             calling.reset(tokens[0])
             lane.reset(tokens[1])
 
-    def _lane(self, name: str) -> Lane:
-        found = self._lanes.get(name)
+    def _share(self, name: str) -> Share:
+        found = self._shares.get(name)
         if found is None:
-            found = Lane(CapacityLimiter(self._limits.at_once), 2 * self._limits.rate)
-            self._lanes[name] = found
+            found = Share(Lane(CapacityLimiter(self._limits.at_once), self._threads), 2 * self._limits.rate)
+            self._shares[name] = found
         return found
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes | None:
@@ -196,6 +212,10 @@ class Gate:
                 return None
             if not message.get("more_body", False):
                 return bytes(body)
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
 
 
 def _may_call(path: str, caller: Authenticated) -> bool:

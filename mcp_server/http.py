@@ -34,7 +34,7 @@ from memstore.tokens import may_be_attested, standing_key
 MCP = "/mcp"
 FOREVER = 2**62
 # What the bridge's endpoint does: whose call it is, and the call, to an answer.
-Remote = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+BridgeAnswers = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
 
 
-def build_app(engine: Engine, settings: Settings, *, remote: Remote | None = None) -> StarletteWithLifespan:
+def build_app(engine: Engine, settings: Settings, *, remote: BridgeAnswers | None = None) -> StarletteWithLifespan:
     """The application over an open store, which stays the caller's to close; `remote` answers `POST /bridge`."""
     callers = Callers(engine, require_grant=settings.require_grant, lockdown=settings.lockdown)
     server = build_server(callers.current, tools=settings.tools, read_only=settings.read_only)
@@ -110,7 +110,7 @@ def _metrics_of(engine: Engine, meters: Meters) -> Callable[[Request], Awaitable
     return metrics
 
 
-def _bridge_to(remote: Remote) -> Callable[[Request], Awaitable[Response]]:
+def _bridge_to(remote: BridgeAnswers) -> Callable[[Request], Awaitable[Response]]:
     async def bridge(request: Request) -> Response:
         try:
             call = json.loads(await request.body())

@@ -12,13 +12,13 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from ipaddress import ip_address
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from mcp_server.bridge import Unreachable
+from memstore.addresses import is_loopback
 from memstore.errors import Denied, InvalidInput, StoreUnavailable
 
 PATH = "/bridge"
@@ -47,7 +47,7 @@ class Link:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
             raise InvalidInput("`url` is no address of a server", code="bad_url", next_call="As in https://HOST:PORT.")
-        if parts.scheme == "http" and not _is_here(parts.hostname) and not insecure_http:
+        if parts.scheme == "http" and not is_loopback(parts.hostname) and not insecure_http:
             raise InvalidInput(
                 "`url` is not encrypted, and leads to another machine",
                 code="insecure_url",
@@ -106,6 +106,8 @@ class Link:
             connection.request("POST", self._path, body=body, headers=headers)
             response = connection.getresponse()
             answer = response.read(MOST_BYTES + 1)
+            if response.length and len(answer) <= MOST_BYTES:
+                raise IncompleteRead(answer)  # which a read of so many bytes at most does not say itself
         except BaseException:
             connection.close()
             raise
@@ -125,13 +127,6 @@ class Link:
         return HTTPConnection(self._host, self._port, timeout=CONNECT_SECONDS)
 
 
-def _is_here(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _tls(ca: str | Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca)
@@ -147,7 +142,7 @@ def _read(status: int, answer: bytes) -> dict[str, Any]:
             raise Denied(
                 "The server does not know this agent's key",
                 code="unauthenticated",
-                next_call="Have the operator run memstore agent add --public-key; and compare the clocks.",
+                next_call="Have the operator run memstore agent add, or rekey, --public-key; and compare the clocks.",
             )
         case 413:
             raise InvalidInput("The call is larger than the server takes", code="too_long")

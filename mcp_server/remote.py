@@ -15,12 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
-from anyio import to_thread
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mcp_server.asked import SKEW_SECONDS
 from mcp_server.errors import translated
-from mcp_server.tools import inbox_awaited, lane
+from mcp_server.tools import in_lane, inbox_awaited
 from memstore.config import Engine, granted
 from memstore.core.canonical import refuse_not_canonical
 from memstore.core.epochs import launch_at
@@ -121,9 +120,9 @@ class Remote:
         try:
             call = BridgeCall.parse(given)
             if call.verb == "handoff_inbox" and call.verb in self._verbs:
-                memory = await to_thread.run_sync(self._opened, name, call, limiter=lane.get())
+                memory = await in_lane(self._opened, name, call)
                 return _told(await inbox_awaited(memory, call.arguments))
-            return await to_thread.run_sync(self._answered, name, call, limiter=lane.get())
+            return await in_lane(self._answered, name, call)
         except Exception as error:  # noqa: BLE001 whatever it is becomes an answer, without input
             return _refused(translated(error))
 

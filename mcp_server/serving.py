@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import signal
 import socket
 import ssl
@@ -25,9 +26,9 @@ from mcp_server.listening import Patience, protocol_with
 from mcp_server.logs import log_to_stderr
 from mcp_server.remote import Remote
 from mcp_server.tools import offered
+from memstore.addresses import is_loopback
 from memstore.config import Engine, open_engine
 from memstore.errors import InvalidInput, StoreUnavailable, read_only_copy
-from memstore.issuers import is_loopback
 from memstore.tokens import may_be_attested
 
 GRACE_SECONDS = 30  # an inbox may wait 25
@@ -65,6 +66,8 @@ def serve(store: str | Path | None, place: Place, settings: Settings, *, say: Ca
         if settings.dev and (developer is None or not may_be_attested(developer)):
             raise InvalidInput("--dev names no agent of this store", next_call="`memstore agent list` shows them.")
         log_to_stderr()
+        # Whoever connects, without a credential, could else fill the log: each request that is none is a warning.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         if engine.drainer is not None:
             engine.drainer.wake()
         port = listener.getsockname()[1]

@@ -154,14 +154,31 @@ def offered(tools: str = "all", *, read_only: bool = False) -> tuple[Offer, ...]
     return tuple(offer for offer in TOOLSETS[tools] if offer.reads or not read_only)
 
 
-# The threads that a caller's calls run on, where several share a process; without it all have the same ones.
-lane: ContextVar[CapacityLimiter | None] = ContextVar("lane", default=None)
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The calls of one caller that run at the same time, on threads that all callers of a process share."""
+
+    own: CapacityLimiter
+    threads: CapacityLimiter
+
+
+# Whose lane a call is in, where several callers share a process; without it all have the same threads.
+lane: ContextVar[Lane | None] = ContextVar("lane", default=None)
+
+
+async def in_lane(call: Callable[..., T], /, *values: Any) -> T:
+    """Call the synchronous store off the event loop, when it is the caller's turn."""
+    mine = lane.get()
+    if mine is None:
+        return await to_thread.run_sync(call, *values)
+    async with mine.own:
+        return await to_thread.run_sync(call, *values, limiter=mine.threads)
 
 
 async def on_thread(call: Callable[..., T], /, *values: Any, **arguments: Any) -> T:
-    """Call the synchronous store off the event loop; whatever it raises leaves as `Told`."""
+    """The same for a tool; whatever is raised leaves as `Told`."""
     with telling():
-        return await to_thread.run_sync(partial(call, *values, **arguments), limiter=lane.get())
+        return await in_lane(partial(call, *values, **arguments))
 
 
 class Serving(Protocol):

@@ -80,7 +80,13 @@ def _registration(key: StoreKey, signer: Signer, **about: Any) -> dict[str, Any]
 def _registration_of(
     key: StoreKey, name: str, public: bytes, proof: bytes, *, role: Role, scopes: list[str], **more: Any
 ) -> dict[str, Any]:
-    """The fields of a registration, the key vetted and the proof of possession verified (T9)."""
+    """The fields of a registration."""
+    _refuse_unproven(key, name, public, proof)
+    return {"name": name, "role": role, "scopes": scopes, "public_key": encode(public), "proof": encode(proof), **more}
+
+
+def _refuse_unproven(key: StoreKey, name: str, public: bytes, proof: bytes) -> None:
+    """The key vetted, and the proof of possession verified (T9)."""
     vet_public_key(public)
     try:
         verify_signature(public, proof, possession_message(store=key.store, name=name, public_key=encode(public)))
@@ -90,7 +96,6 @@ def _registration_of(
             code="bad_proof",
             next_call="Make it beside the agent: memstore key new NAME --store-id ID.",
         ) from None
-    return {"name": name, "role": role, "scopes": scopes, "public_key": encode(public), "proof": encode(proof), **more}
 
 
 def add_agent(
@@ -105,8 +110,8 @@ def add_agent(
     version: str = "",
     capabilities: tuple[str, ...] = (),
     accepts: tuple[str, ...] = (),
-    public_key: str = "",
-    proof: str = "",
+    public_key: str | None = None,
+    proof: str | None = None,
     new_passphrase: Callable[[], str | None] = lambda: None,
 ) -> dict[str, Any]:
     """Register a principal with a fresh key; a person's key is encrypted with what `new_passphrase` gives.
@@ -118,13 +123,12 @@ def add_agent(
     operator = house.operator()
     with house.store.read() as unit:
         _check_new(unit, name, under)
-    signer = None if public_key or proof else Signer.generate(name)
-    public = signer.public if signer else decode_key(public_key)
+    signer, public, proven = _key_of(house, name, public_key, proof)
     fields = _registration_of(
         house.key,
         name,
         public,
-        signer.prove_possession(house.key.store) if signer else _decoded_proof(proof),
+        proven,
         role=role,
         scopes=list(dict.fromkeys(scopes)) or [DEFAULT_SCOPE],
         under=under,
@@ -147,6 +151,14 @@ def add_agent(
         house.keyring.settle(name, signer.keyid)
     key_file = house.keyring.path(name).name if signer else ""
     return {**_as_dict(principal), "keyid": thumbprint(public), "key_file": key_file}
+
+
+def _key_of(house: House, name: str, public_key: str | None, proof: str | None) -> tuple[Signer | None, bytes, bytes]:
+    """A fresh key, or none where it is elsewhere; its public half, and the proof that somebody has the other one."""
+    if public_key is not None or proof is not None:
+        return None, decode_key(public_key or ""), _decoded_proof(proof or "")
+    signer = Signer.generate(name)
+    return signer, signer.public, signer.prove_possession(house.key.store)
 
 
 def _decoded_proof(text: str) -> bytes:
@@ -207,32 +219,34 @@ def replace_key(
     name: str,
     action: KeyAction,
     *,
+    public_key: str | None = None,
+    proof: str | None = None,
     new_passphrase: Callable[[], str | None] = lambda: None,
 ) -> dict[str, Any]:
-    """Rotate (old and new key sign) or, for a lost key, have the operator replace it (T9)."""
+    """Rotate (old and new key sign) or, for a lost key, have the operator replace it (T9).
+
+    With `public_key` and `proof` the new key is elsewhere, as of `add_agent`.
+    """
     if action is KeyAction.REKEYED and name == OPERATOR_NAME:
         raise Denied("The operator's key is rotated, not replaced", next_call="Run `agent rotate operator`.")
     author = house.operator()
     if action is KeyAction.ROTATED:
         author = house.author(name, OPERATOR_LAUNCH)
-    fresh = Signer.generate(name)
+    fresh, public, proven = _key_of(house, name, public_key, proof)
     with house.store.read() as unit:
         protected = _principal(unit, name).role in (Role.HUMAN, Role.OPERATOR)
-    passphrase = new_passphrase() if protected else None
+    _refuse_unproven(house.key, name, public, proven)
+    passphrase = new_passphrase() if protected and fresh else None
     with house.store.write() as unit:
-        proof = fresh.prove_possession(house.key.store)
-        verify_signature(
-            vet_public_key(fresh.public),
-            proof,
-            possession_message(store=house.key.store, name=name, public_key=encode(fresh.public)),
-        )
         fields = {"principal": name, "action": action, "keyid": _standing_key(unit, name)}
-        fields |= {"public_key": encode(fresh.public), "proof": encode(proof)}
+        fields |= {"public_key": encode(public), "proof": encode(proven)}
         append(unit, house.key, author, KeyChanged, fields)
-        # Staged inside the transaction: whether it commits or not, the key that the log then names is on disk.
-        house.keyring.stage(fresh, passphrase)
-    house.keyring.settle(name, fresh.keyid)
-    return {"name": name, "keyid": fresh.keyid, "action": str(action)}
+        if fresh:
+            # Staged inside the transaction: whether it commits or not, the key that the log then names is on disk.
+            house.keyring.stage(fresh, passphrase)
+    if fresh:
+        house.keyring.settle(name, fresh.keyid)
+    return {"name": name, "keyid": thumbprint(public), "action": str(action)}
 
 
 def retire(house: House, name: str) -> dict[str, Any]:

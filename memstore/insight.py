@@ -17,17 +17,20 @@ from typing import Any
 from memstore.admin import House
 from memstore.candidates import BIG
 from memstore.core.labels import Label, Status
+from memstore.core.statements import OPERATOR_NAME
 from memstore.embedding import Embedding
 from memstore.errors import MemStoreError
 from memstore.log import verify_head
 from memstore.ports import Store, Unit, VectorCount
 from memstore.signing import STORE_KEY
+from memstore.tokens import fate_of
 
 MEBI = 1024 * 1024
 MOST_WAL_BYTES = 64 * MEBI
 LEAST_FREE_BYTES = 100 * MEBI
 MICROS = 1_000_000
 MOST_WAITING = 1_000_000
+SOON_SECONDS = 3 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ def stats(store: Store, *, plans: bool = False) -> dict[str, Any]:
         tiers = unit.vectors.counted() if plans else []
         waiting = len(unit.reviews.waiting("", MOST_WAITING))
         handed = unit.handoffs.signals()
+        fates = Counter(fate_of(unit, token) for token in unit.tokens.listed())
     by: dict[str, Counter[str]] = {"kind": Counter(), "label": Counter(), "status": Counter()}
     total = quarantined = 0
     for group in counted:
@@ -88,6 +92,7 @@ def stats(store: Store, *, plans: bool = False) -> dict[str, Any]:
         "retractions": rows["retractions"],
         "reviews_waiting": waiting,
         "handoffs": _handed(handed),
+        "tokens": dict(sorted(fates.items())),
         **({"vectors": planned} if plans else {}),
     }
 
@@ -134,6 +139,7 @@ def examine(house: House, *, now: int, embedding: Embedding, keys: bool = True) 
         ("write_ahead_log", _write_ahead_log),
         ("full_text", _full_text),
         ("vectors", lambda unit: _vectors(unit, embedding)),
+        ("tokens", _tokens),
     ]
 
     def looked(check: Callable[[Unit], Check]) -> Check:
@@ -209,11 +215,23 @@ def _standing(unit: Unit) -> Iterator[tuple[str, str]]:
 
 
 def _principals_without_keys(house: House, unit: Unit) -> Check:
-    lost = [name for name, _ in _standing(unit) if not house.keyring.has(name)]
-    if not lost:
+    absent = [name for name, _ in _standing(unit) if not house.keyring.has(name)]
+    if not absent:
         return Check("principals_without_keys", True, "Each principal that can act has its key file.")
-    what = f"No key file here for {', '.join(lost)}."
-    return Check("principals_without_keys", False, what, "agent rekey NAME, or agent retire NAME.")
+    # Agents may have made their keys where they are (ADR 0046); the operator acts here or nowhere.
+    what = f"No key file here for {', '.join(absent)}: beside a bridge, or lost."
+    return Check("principals_without_keys", OPERATOR_NAME not in absent, what, "Where it is lost: agent rekey NAME.")
+
+
+def _tokens(unit: Unit) -> Check:
+    soon = unit.now + SOON_SECONDS * MICROS
+    standing = [token for token in unit.tokens.listed() if fate_of(unit, token) == "stands"]
+    latest = {token.principal: token.expires_at for token in sorted(standing, key=lambda one: one.expires_at)}
+    ending = sorted(name for name, expires_at in latest.items() if expires_at < soon)
+    if ending:
+        what = f"The last token of {', '.join(ending)} ends within three days."
+        return Check("tokens", False, what, "memstore token NAME makes another; token list shows them.")
+    return Check("tokens", True, f"{len(standing)} tokens stand.")
 
 
 def _key_contents(house: House, unit: Unit) -> Check:

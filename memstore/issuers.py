@@ -1,18 +1,17 @@
 """The issuer of JWTs that an operator trusts to say who calls: its keys, one algorithm, one audience (DESIGN 4.2).
 
 Keys come from a JWKS file or URL and are public ones of the algorithm's own kind; what else a set holds is passed over.
-The set is fetched again when asked to, at most once a minute.
+The set is fetched again when a key is not in it or it is ten minutes old, at most once a minute; while that fails, the
+keys that are known hold.
 """
 
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +21,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
+from memstore.addresses import is_loopback
 from memstore.errors import InvalidInput, StoreUnavailable
 
 Key = ECKey | OKPKey | RSAKey
@@ -34,6 +34,7 @@ LEAST_RSA_BITS = 2048
 LARGEST_SET = 1 << 20
 FETCH_SECONDS = 10.0
 FETCH_AGAIN_SECONDS = 60.0
+KEPT_SECONDS = 600.0  # how long a key that was withdrawn there may still be taken here
 
 
 @dataclass
@@ -46,8 +47,7 @@ class Issuer:
     algorithm: str = "RS256"
     claim: str = "sub"
     _keys: dict[str, Key] = field(default_factory=dict, init=False)
-    _fetched: float = field(default=0.0, init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _tried: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         if self.algorithm not in ALGORITHMS:
@@ -57,18 +57,17 @@ class Issuer:
         self._fetch()
 
     def key(self, kid: str) -> Key | None:
-        """The key of this id; without an id, the only one there is."""
+        """The key of this id, without an id the only one there is; None where the keys have to be fetched first."""
+        if self._is_due(KEPT_SECONDS):
+            return None
         keys = self._keys
         return keys.get(kid) if kid else next(iter(keys.values())) if len(keys) == 1 else None
 
-    def fetched_again(self) -> bool:
-        """Fetch the keys anew, if they are of a URL and were not fetched just now; whether that was done."""
-        if not self._is_url or time.monotonic() - self._fetched < FETCH_AGAIN_SECONDS:
-            return False
-        with suppress(StoreUnavailable, InvalidInput):
-            self._fetch()
-            return True
-        return False
+    def refresh(self) -> None:
+        """Fetch the keys anew, unless that was tried just now; takes as long as the issuer does (`FETCH_SECONDS`)."""
+        if self._is_due(FETCH_AGAIN_SECONDS):
+            with suppress(StoreUnavailable, InvalidInput):
+                self._fetch()
 
     def is_signed(self, message: bytes, signature: bytes, key: Key) -> bool:
         """Whether the key signed this by the issuer's algorithm."""
@@ -79,15 +78,13 @@ class Issuer:
         except (JoseError, ValueError):
             return False
 
-    @property
-    def _is_url(self) -> bool:
-        return "://" in self.source
+    def _is_due(self, seconds: float) -> bool:
+        return time.monotonic() - self._tried >= seconds
 
     def _fetch(self) -> None:
-        with self._lock:
-            self._fetched = time.monotonic()
-            raw = _fetched(self.source) if self._is_url else _read(Path(self.source))
-            self._keys = keys_of(raw, self.algorithm)
+        self._tried = time.monotonic()
+        raw = _fetched(self.source) if "://" in self.source else _read(Path(self.source))
+        self._keys = keys_of(raw, self.algorithm)
 
 
 def keys_of(raw: bytes, algorithm: str) -> dict[str, Key]:
@@ -145,13 +142,3 @@ class _Straight(HTTPRedirectHandler):
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine reaches an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

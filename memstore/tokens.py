@@ -67,7 +67,7 @@ def make(house: House, name: str, *, ttl: str = TTL) -> dict[str, Any]:
 
 
 def listed(store: Store) -> list[dict[str, Any]]:
-    """All tokens, oldest first, with what became of each: `state_of`, or `no_key` where its principal has none."""
+    """All tokens, oldest first, with what became of each."""
     with store.read() as unit:
         return [
             {
@@ -75,7 +75,7 @@ def listed(store: Store) -> list[dict[str, Any]]:
                 "principal": token.principal,
                 "created_at": timestamp(token.created_at),
                 "expires_at": timestamp(token.expires_at),
-                "state": state_of(unit, token) if standing_key(unit, token.principal) else "no_key",
+                "state": fate_of(unit, token),
             }
             for token in unit.tokens.listed()
         ]
@@ -105,6 +105,11 @@ def state_of(unit: Unit, token: Token) -> str:
     # Whoever had the key may have the token too; a compromised key is in use until another takes its place.
     fell = any(key.retired is None or key.retired >= token.position for key in stolen)
     return "fallen" if fell else "stands"
+
+
+def fate_of(unit: Unit, token: Token) -> str:
+    """`state_of`, or `no_key` where its principal has no key that stands, so that it is of no use."""
+    return state_of(unit, token) if standing_key(unit, token.principal) else "no_key"
 
 
 def may_be_attested(principal: Principal) -> bool:

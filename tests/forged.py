@@ -94,6 +94,8 @@ class Mint:
             "a header that is no UTF-8": _with_header(good, b'{"alg":"EdDSA","kid":"\xff"}'),
             "a header that is a list": _with_header(good, b'["EdDSA"]'),
             "a header nested without end": _with_header(good, b"[" * 5000),
+            "a key id that is no text": self.bridge(header={"kid": "\ud800"}),
+            "an issued one for a name that is no text": self.issued(sub="\ud800"),
             "of a retired key": self.bridge(signer=keys["gone"]),
             "of a compromised key": self.bridge(signer=keys["stolen"]),
             "of a key nobody registered": self.bridge(signer=Signer.generate("worker")),

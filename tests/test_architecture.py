@@ -44,6 +44,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "memstore.core.statements",
     ),
     "ports": (
+        "memstore.addresses",
         "memstore.cursors",
         "memstore.handoff_ports",
         "memstore.moments",

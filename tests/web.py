@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from mcp_server.http import Remote, Settings, build_app
+from mcp_server.http import BridgeAnswers, Settings, build_app
 from memstore.config import Clock, open_engine
 
 BASE = "http://127.0.0.1:8484"
@@ -63,7 +63,7 @@ def request(method: str, **params: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, settings: Settings | None = None, *, clock: Clock, remote: Remote | None = None
+    folder: Path, settings: Settings | None = None, *, clock: Clock, remote: BridgeAnswers | None = None
 ) -> AsyncIterator[Web]:
     """A server over the store in a folder, from its start to its end."""
     engine = open_engine(folder, clock=clock, model="none")

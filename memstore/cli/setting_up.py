@@ -5,6 +5,7 @@ Each command is one act of the operator, or two lines of one; the acts themselve
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -46,6 +47,13 @@ def agent_command() -> None:
     """Register principals (agents, people, tools that sign), change their keys, withdraw them."""
 
 
+def elsewhere_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The public half of a key that is beside its agent."""
+    proof = click.option("--proof", metavar="P", help="With --public-key: the proof that was printed with it.")
+    key = click.option("--public-key", metavar="K", help="Its key is elsewhere: what memstore key new printed.")
+    return key(proof(command))
+
+
 @agent_command.command("add")
 @click.argument("name")
 @click.option(
@@ -62,8 +70,7 @@ def agent_command() -> None:
 @click.option("--version", metavar="V", default="", help="The version of agent and model.")
 @click.option("--capability", "capabilities", metavar="TAG", multiple=True, help="What it can do. May be repeated.")
 @click.option("--accepts", metavar="CONTRACT", multiple=True, help="A contract it takes. May be repeated.")
-@click.option("--public-key", metavar="K", default="", help="Its key is elsewhere: what memstore key new printed.")
-@click.option("--proof", metavar="P", default="", help="With --public-key: the proof that was printed with it.")
+@elsewhere_options
 @unprotected_option
 @store_option
 def add(name: str, role: str, unprotected_key: bool, **about: Any) -> None:
@@ -101,20 +108,24 @@ def rotate(name: str, unprotected_key: bool) -> None:
 
 @agent_command.command("rekey")
 @click.argument("name")
+@elsewhere_options
 @unprotected_option
 @store_option
-def rekey(name: str, unprotected_key: bool) -> None:
-    """Give NAME a new key where the old one is lost, signed for by the operator."""
-    _replace_key(name, "rekeyed", unprotected_key=unprotected_key)
+def rekey(name: str, unprotected_key: bool, **elsewhere: str | None) -> None:
+    """Give NAME a new key where the old one is lost, signed for by the operator.
+
+    An agent that is elsewhere makes it there (memstore key new), as it did the first one.
+    """
+    _replace_key(name, "rekeyed", unprotected_key=unprotected_key, **elsewhere)
 
 
-def _replace_key(name: str, action: str, *, unprotected_key: bool) -> None:
+def _replace_key(name: str, action: str, *, unprotected_key: bool, **elsewhere: str | None) -> None:
     from memstore import admin
     from memstore.core.statements import KeyAction
 
     ask = passphrase_for(unprotected=unprotected_key)
     with opened_house() as house:
-        emit(admin.replace_key(house, name, KeyAction(action), new_passphrase=ask))
+        emit(admin.replace_key(house, name, KeyAction(action), new_passphrase=ask, **elsewhere))
 
 
 @agent_command.command("retire")

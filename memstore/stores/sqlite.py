@@ -7,6 +7,7 @@ Files of other programs, of newer versions and damaged ones are refused before a
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -162,6 +163,7 @@ class SqliteStore:
         self._closed = False
         self._watching: sqlite3.Connection | None = None
         self._watch_lock = threading.Lock()
+        self._file: tuple[int, int] | None = None
         self._turns = Turns.of(path)
 
     @classmethod
@@ -315,6 +317,7 @@ class SqliteStore:
                 conn = self._idle.pop() if self._idle else None
             if conn is None:
                 conn = self._connect()
+            self._refuse_moved()
             yield conn
         except sqlite3.Error as error:
             raise _translated(error) from error
@@ -326,6 +329,21 @@ class SqliteStore:
                         conn = None
                 if conn is not None:
                     conn.close()
+
+    def _refuse_moved(self) -> None:
+        """What is written to a file that was moved away, or restored over, is lost to whoever comes after."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            found = None
+        there = (found.st_dev, found.st_ino) if found else None
+        self._file = self._file or there
+        if there is None or there != self._file:
+            raise StoreUnavailable(
+                "The store was moved, or restored over, since it was opened",
+                code="moved",
+                next_call="Start this process anew.",
+            )
 
     def _connect(self) -> sqlite3.Connection:
         conn = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)

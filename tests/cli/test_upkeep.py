@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from memstore import insight, surroundings
-from memstore.config import DATABASE
+from memstore import insight, surroundings, tokens
+from memstore.config import DATABASE, open_house
 
 WRITE = ("write", "--agent", "worker", "--kind", "finding", "--title", "Use SQLite", "--body", "some secret words")
 
@@ -141,6 +141,14 @@ def damage_the_index(folder: Path, _: pytest.MonkeyPatch) -> None:
     (folder / "chroma" / "chroma.sqlite3").write_bytes(b"SQLite format 3\0" + b"\1" * 9000)
 
 
+def make_a_short_token(folder: Path, _: pytest.MonkeyPatch) -> None:
+    house = open_house(folder)
+    tokens.make(house, "planner", ttl="60d")
+    tokens.make(house, "planner", ttl="1d")
+    tokens.make(house, "worker", ttl="1d")
+    house.store.close()
+
+
 Harm = Callable[[Path, pytest.MonkeyPatch], object]
 HARM: dict[str, Harm] = {
     "store": lambda folder, _: (folder / DATABASE).rename(folder / "elsewhere"),
@@ -149,7 +157,8 @@ HARM: dict[str, Harm] = {
     "keys_without_principals": lambda folder, _: shutil.copy2(
         folder / "keys" / "worker.key", folder / "keys" / "stranger.key"
     ),
-    "principals_without_keys": lambda folder, _: (folder / "keys" / "worker.key").unlink(),
+    "principals_without_keys": lambda folder, _: (folder / "keys" / "operator.key").unlink(),
+    "tokens": make_a_short_token,
     "key_contents": exchange_keys,
     "clock": lambda folder, _: change(folder, "UPDATE store SET clock_floor = clock_floor + 1000000000000"),
     "write_ahead_log": lambda _, monkeypatch: monkeypatch.setattr(insight, "MOST_WAL_BYTES", -1),
@@ -218,6 +227,21 @@ def test_the_doctor_changes_nothing(cli, folder):
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.suffix in (".key", ".db")}
     cli("doctor")
     assert before == {path: path.read_bytes() for path in before}
+
+
+def test_a_key_that_lies_beside_a_bridge_is_no_fault(cli, folder):
+    os.unlink(folder / "keys" / "worker.key")
+    ended = cli("doctor")
+    assert ended.status == 0
+    assert "worker" in ended.stdout
+
+
+def test_an_agent_with_another_token_for_long_is_not_told_of_one_that_ends(cli, folder, monkeypatch):
+    make_a_short_token(folder, monkeypatch)
+    told = {check["name"]: check["what"] for check in json.loads(cli("doctor").stdout)["checks"]}
+    assert "worker" in told["tokens"]
+    assert "planner" not in told["tokens"]
+    assert cli("stats").answer["tokens"] == {"stands": 3}
 
 
 def test_a_principal_whose_key_was_withdrawn_needs_no_key_file(cli, folder):

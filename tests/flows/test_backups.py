@@ -18,7 +18,7 @@ from memstore import admin, log
 from memstore.backups import COPIED, LIST, backup, restore
 from memstore.config import init_store
 from memstore.core.statements import KeyAction
-from memstore.errors import Conflict, Denied, IntegrityError, MemStoreError, NotFound
+from memstore.errors import Conflict, Denied, IntegrityError, MemStoreError, NotFound, StoreUnavailable
 from memstore.service import MemStore
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +35,25 @@ def again(fleet: Fleet, tmp_path: Path, *, name: str = "again") -> Iterator[Flee
 
 def against(fleet: Fleet, checkpoint: str) -> list[str]:
     return [problem["code"] for problem in log.audit(fleet.house.store, against=checkpoint)["problems"]]
+
+
+def test_a_process_that_has_the_store_open_notices_that_another_was_put_in_its_place(fleet, ada, tmp_path):
+    ada.write("finding", "alpha", "kept")
+    backup(fleet.house, tmp_path / "backup")
+    fleet.folder.rename(tmp_path / "moved")
+    for _ in ("nothing is there", "the restored one is"):
+        with pytest.raises(StoreUnavailable) as refused:
+            ada.write("finding", "beta", "lost")
+        assert refused.value.code == "moved"
+        with pytest.raises(StoreUnavailable) as refused:
+            ada.search("alpha")
+        assert refused.value.code == "moved"
+        if not fleet.folder.exists():
+            restore(tmp_path / "backup", fleet.folder, clock=fleet.clock)
+    with Fleet(fleet.folder, fleet.clock) as restored:
+        assert restored.fresh("ada").search("alpha")["attributed"]["count"] == 1
+        assert restored.fresh("ada").write("finding", "beta", "found")["status"] == "stored"
+        restored.assert_sound()
 
 
 def test_a_restored_store_holds_what_the_backup_held_and_goes_on(fleet, ada, lead, tmp_path):

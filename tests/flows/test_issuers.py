@@ -3,6 +3,7 @@
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 from forged import AUDIENCE, URL, Mint
@@ -68,9 +69,10 @@ def test_a_key_that_is_new_is_fetched_and_no_more_often_than_once_a_minute(mint,
     with mint.house.store.read() as unit, pytest.raises(Unauthenticated):
         verify_credential(unit, mint.issued(), issuer)
     keys.answer = published(mint)
-    assert not issuer.fetched_again()
+    issuer.refresh()
+    assert keys.asked == 1
     monkeypatch.setattr(issuers, "FETCH_AGAIN_SECONDS", 0)
-    assert issuer.fetched_again()
+    issuer.refresh()
     with mint.house.store.read() as unit:
         assert verify_credential(unit, mint.issued(), issuer).name == "worker"
     assert keys.asked == 2
@@ -82,9 +84,35 @@ def test_keys_that_cannot_be_fetched_again_leave_those_that_are_known(mint, keys
     monkeypatch.setattr(issuers, "FETCH_AGAIN_SECONDS", 0)
     for answer in ((500, {}, b""), (200, {}, b"no keys"), (302, {"Location": url_of(keys)}, b"")):
         keys.answer = answer
-        assert not issuer.fetched_again()
+        issuer.refresh()
+    assert keys.asked == 4
     with mint.house.store.read() as unit:
         assert verify_credential(unit, mint.issued(), issuer).name == "worker"
+
+
+def test_a_key_that_was_withdrawn_falls_though_no_other_is_shown(mint, keys, monkeypatch):
+    keys.answer = published(mint)
+    issuer = Issuer(URL, AUDIENCE, url_of(keys))
+    assert issuer.key("one")
+    keys.answer = published(mint, kid="two")
+    monkeypatch.setattr(issuers, "KEPT_SECONDS", 0)
+    monkeypatch.setattr(issuers, "FETCH_AGAIN_SECONDS", 0)
+    assert issuer.key("one") is None
+    issuer.refresh()
+    monkeypatch.setattr(issuers, "KEPT_SECONDS", 600)
+    assert issuer.key("one") is None
+    assert issuer.key("two")
+
+
+def test_a_file_of_keys_is_read_again_as_well(mint, monkeypatch):
+    issuer, other = mint.issuer, mint.issued(header={"kid": "two"})
+    with mint.house.store.read() as unit, pytest.raises(Unauthenticated):
+        verify_credential(unit, other, issuer)
+    Path(issuer.source).write_text(json.dumps({"keys": [{**mint.jwk, "kid": "two"}]}))
+    monkeypatch.setattr(issuers, "FETCH_AGAIN_SECONDS", 0)
+    issuer.refresh()
+    with mint.house.store.read() as unit:
+        assert verify_credential(unit, other, issuer).name == "worker"
 
 
 def test_a_key_set_from_elsewhere_or_without_end_is_refused(mint, keys):

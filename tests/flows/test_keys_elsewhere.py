@@ -7,7 +7,8 @@ import pytest
 
 from memstore import admin
 from memstore.admin import House
-from memstore.errors import InvalidInput, NotFound
+from memstore.core.statements import KeyAction
+from memstore.errors import InvalidInput, MemStoreError, NotFound
 from memstore.keyfiles import make_key, store_of_key
 from memstore.signing import encode, load_key
 
@@ -50,6 +51,28 @@ def test_a_proof_is_of_one_key_one_name_and_one_store(house, tmp_path):
             admin.add_agent(house, name, public_key=public_key, proof=proof)
         assert refused.value.code == code
     admin.add_agent(house, "one", public_key=one["public_key"], proof=one["proof"])
+
+
+def test_an_agent_is_given_another_key_by_its_public_half(house, tmp_path):
+    old = made(tmp_path, house)
+    admin.add_agent(house, "far", public_key=old["public_key"], proof=old["proof"])
+    new = make_key(tmp_path / "new" / "far.key", "far", house.key.store)
+    given = {"public_key": new["public_key"], "proof": new["proof"]}
+    for wrong in ({**given, "proof": old["proof"]}, {**given, "public_key": old["public_key"]}, {"public_key": ""}):
+        with pytest.raises(InvalidInput):
+            admin.replace_key(house, "far", KeyAction.REKEYED, **wrong)
+    admin.compromise(house, "far", 1)
+    assert admin.replace_key(house, "far", KeyAction.REKEYED, **given)["keyid"] == new["keyid"]
+    assert not house.keyring.has("far")
+    assert [one["keyid"] for one in admin.list_agents(house) if one["name"] == "far"] == [new["keyid"]]
+    with pytest.raises(MemStoreError):
+        admin.replace_key(house, "far", KeyAction.REKEYED, public_key=old["public_key"], proof=old["proof"])
+
+
+def test_a_public_key_that_was_left_empty_is_no_key_of_this_side(house):
+    for public_key, proof in (("", ""), ("", None), (None, "")):
+        with pytest.raises(InvalidInput):
+            admin.add_agent(house, "far", public_key=public_key, proof=proof)
 
 
 def test_a_key_is_for_the_store_that_it_was_made_for(house, tmp_path):

@@ -10,7 +10,7 @@ from bridging import Far, Sent
 from mcp_server.bridge import RemoteStore, Unreachable
 from memstore import grants
 from memstore.backups import backup, restore
-from memstore.errors import Conflict, Denied, InternalError, InvalidInput, MemStoreError
+from memstore.errors import Conflict, Denied, InternalError, InvalidInput, MemStoreError, StoreUnavailable
 
 LISTS = {"questions": ["Which disk?"], "caveats": ["one disk"], "rejected": ["none"]}
 
@@ -123,6 +123,31 @@ def test_a_call_whose_answer_was_lost_has_one_effect_when_it_is_made_again(far, 
     assert lead.write("finding", "And on", "b")["status"] == "stored"
     assert set(far.signatures()) == {"valid"}
     far.assert_sound()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [StoreUnavailable("The server failed", code="server_failed"), Denied("Who?", code="unauthenticated"), None],
+    ids=["failed", "unauthenticated", "nothing"],
+)
+def test_no_answer_to_what_was_signed_is_told_as_if_nothing_was_written(far, error):
+    def failing(call: Sent, send: Callable[[Sent], Sent]) -> Sent:
+        told = send(call)
+        if call["signatures"] and failures:
+            failure = failures.pop()
+            if failure is None:
+                return {}
+            raise failure
+        return told
+
+    failures = [error]
+    bridge = far.bridge("planner", failing)
+    with pytest.raises(type(error) if error else StoreUnavailable) as refused:
+        bridge.write("finding", "WAL grows", "Seen.")
+    assert "It may have been done." in str(refused.value)
+    size = far.size
+    assert bridge.write("finding", "WAL grows", "Seen.")["status"] == "stored"
+    assert far.size == size
 
 
 def test_a_call_that_is_sent_twice_has_one_effect_though_what_it_wrote_was_withdrawn_in_between(far):

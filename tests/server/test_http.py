@@ -3,10 +3,13 @@
 import asyncio
 import json
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator
 
+import anyio
 import pytest
+from anyio import to_thread
 from forged import AUDIENCE, URL, Mint
 from simulator import Clock, Fleet, codes
 from web import request, serving
@@ -15,6 +18,7 @@ from mcp_server.gate import Limits
 from mcp_server.http import Settings
 from memstore import admin, grants, tokens
 from memstore.core.statements import KeyAction
+from memstore.service import MemStore
 
 pytestmark = pytest.mark.anyio
 
@@ -100,6 +104,37 @@ async def test_each_right_credential_is_let_in(real):
                 assert found["mark"] == "trusted"
         person = real.bridge(signer=real.house.keyring.load("person"))
         assert (await web.as_(person).call("memory_search")).status_code == 401
+
+
+async def test_an_issuer_that_does_not_answer_holds_up_nobody_whose_credential_is_another(real, monkeypatch):
+    asked, answers = threading.Event(), threading.Event()
+    at_once = []
+
+    def refresh():
+        at_once.append(1)
+        assert sum(at_once) == 1
+        asked.set()
+        answers.wait(20)
+        at_once.append(-1)
+
+    monkeypatch.setattr(real.issuer, "refresh", refresh)
+    async with serving(real.house.keyring.folder.parent, Settings(issuer=real.issuer), clock=time_now) as web:
+        unknown = [web.as_(real.issued(header={"kid": f"k{number}"})) for number in range(60)]
+        async with anyio.create_task_group() as group:
+            statuses = []
+
+            async def call(client):
+                statuses.append((await client.call("memory_search")).status_code)
+
+            for client in unknown:
+                group.start_soon(call, client)
+            await to_thread.run_sync(asked.wait, 20)
+            for shown in (real.token["token"], real.bridge(), real.issued()):
+                await web.as_(shown).ok("memory_search")
+            assert (await web.as_("nothing").call("memory_search")).status_code == 401
+            assert not statuses
+            answers.set()
+        assert statuses == [401] * 60
 
 
 async def test_what_an_issuer_needs_to_be_found_stands_open(real):
@@ -343,6 +378,30 @@ async def test_a_caller_whose_calls_hang_holds_up_no_other(fleet):
                 await asyncio.wait_for(lead.ok("memory_search"), 10)
             assert not any(task.done() for task in hanging)
         assert len({(await task)["id"] for task in hanging}) == 8
+
+
+async def test_however_many_call_at_once_they_share_so_many_threads(fleet, monkeypatch):
+    running, most, lock = 0, 0, threading.Lock()
+    search = MemStore.search
+
+    def counted(self, *given, **arguments):
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        try:
+            return search(self, *given, **arguments)
+        finally:
+            with lock:
+                running -= 1
+
+    monkeypatch.setattr(MemStore, "search", counted)
+    callers = [fleet.agent(f"agent{number}").name for number in range(8)]
+    settings = Settings(limits=Limits(threads=2))
+    async with serving(fleet.folder, settings, clock=fleet.clock) as web, anyio.create_task_group() as group:
+        for name in callers * 4:
+            group.start_soon(web.as_(token(fleet, name)).ok, "memory_search")
+    assert 1 <= most <= 2
 
 
 async def test_both_eras_of_the_protocol_are_answered_alike(fleet):

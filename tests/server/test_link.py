@@ -43,11 +43,12 @@ class Web:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 web.requests.append((self.path, dict(self.headers), json.loads(body)))
                 status, answer = web.replies.pop(0) if len(web.replies) > 1 else web.replies[0]
-                if not status:  # the connection breaks
+                if not status and not answer:  # the connection breaks
                     self.close_connection = True
                     return
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(answer)))
+                self.close_connection = not status  # in the midst of the answer
+                self.send_response(status or 200)
+                self.send_header("Content-Length", str(len(answer) + (not status)))
                 self.end_headers()
                 self.wfile.write(answer)
 
@@ -114,6 +115,12 @@ def test_what_got_no_answer_is_sent_again_as_it_was(web):
     server = web((0, b""), (503, b""), (502, b""), (429, b""), OK)
     assert link(server, patience=5).ask({"nonce": "n"}) == {"answer": {}}
     assert [call for _, _, call in server.requests] == [{"nonce": "n"}] * 5
+
+
+def test_an_answer_that_breaks_off_is_none_and_the_call_is_sent_again(web):
+    server = web((0, b'{"answer":{"half":'), (0, b'{"answer":{}}'), OK)
+    assert link(server).ask({"nonce": 1}) == {"answer": {}}
+    assert len(server.requests) == 3
 
 
 def test_a_server_that_stays_away_is_given_up_in_a_bounded_time_and_said_so(web):

@@ -221,8 +221,7 @@ def test_nothing_of_a_request_is_printed(serve, shown):
         one.sendall(b"secret-kangaroo\r\n\r\n")
         assert b"kangaroo" not in one.recv(1000)
     assert server.end() == 0
-    assert b"kangaroo" not in server.stderr
-    assert shown["Authorization"].encode() not in server.stderr
+    assert server.stderr == b""  # whoever connects cannot fill the log either
 
 
 def test_sixteen_clients_at_once_are_all_answered(serve, shown):
