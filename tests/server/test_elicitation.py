@@ -188,14 +188,13 @@ def test_a_process_sends_no_request_to_a_client_without_forms(launch):
 
 def test_a_process_takes_any_answer_from_the_wire(launch):
     server = launch(can=FORMS)
-    for number, answer in enumerate(
-        (
-            {"result": {"action": "accept", "content": {"seen": True}}},
-            {"result": {"action": "approve", "approved": True}},
-            {"result": {}},
-            {"error": {"code": -32601, "message": "HOSTILE"}},
-        )
-    ):
+    answers: list[dict[str, Any]] = [
+        {"result": {"action": "accept", "content": {"seen": True}}},
+        {"result": {"action": "approve", "approved": True}},
+        {"result": {}},
+        {"error": {"code": -32601, "message": "HOSTILE"}},
+    ]
+    for number, answer in enumerate(answers):
         output = output_of(server, f"Number {number}")
         server.ask("handoff_offer", **gated(output))
         asked = server.asked()
