@@ -13,6 +13,7 @@ from fastmcp.server.server import FastMCP
 from fastmcp.tools.base import ToolResult
 from fastmcp.utilities.versions import VersionSpec
 
+from mcp_server.elicitation import GatedTool
 from mcp_server.errors import Translator, telling, translated
 from mcp_server.instructions import instructions_for
 from mcp_server.prompts import RecipePrompt, prompts_for
@@ -75,6 +76,10 @@ def _add_resource(server: FastMCP, store_of: StoreOf, document: Document) -> Non
     add(read if "{id}" in document.uri else read_fixed)
 
 
+# The tools that do more than call their verb.
+KINDS = {"handoff_inbox": WaitingTool, "handoff_offer": GatedTool}
+
+
 class Server(FastMCP):
     """fastmcp's server, which calls its tools straight.
 
@@ -119,8 +124,7 @@ def build_server(store_of: StoreOf, *, tools: str = "all", read_only: bool = Fal
     )
     server.tools = {}
     for offer in offers:
-        kind = WaitingTool if offer.verb == "handoff_inbox" else VerbTool
-        server.offer(kind.of(offer, store_of))
+        server.offer(KINDS.get(offer.verb, VerbTool).of(offer, store_of))
     for document in RESOURCES:
         _add_resource(server, store_of, document)
     for recipe in prompts_for(names):

@@ -150,9 +150,10 @@ def served(place):
     """`async with served("researcher", mode=...) as talk`: a server over that agent's store, in memory."""
 
     @asynccontextmanager
-    async def connect(agent="researcher", *, store=None, mode="auto", **offered):
+    async def connect(agent="researcher", *, store=None, mode="auto", elicited=None, **offered):
         opened = store or place.open(agent)
-        async with Client(build_server(lambda: opened, **offered), mode=mode) as client:
+        server = build_server(lambda: opened, **offered)
+        async with Client(server, mode=mode, elicitation_handler=elicited) as client:
             yield Talk(client)
 
     return connect
@@ -192,8 +193,10 @@ ENVELOPE = {
 class Server:
     """`python -m mcp_server` as a process, spoken to in lines; `stdout` and `stderr` keep what it said."""
 
-    def __init__(self, command: list[str], *, mode: str, env: dict[str, str] | None = None) -> None:
-        """`env` is what its environment has besides that of the tests."""
+    def __init__(
+        self, command: list[str], *, mode: str, env: dict[str, str] | None = None, can: dict[str, Any] | None = None
+    ) -> None:
+        """`env` is what its environment has besides that of the tests; `can` the capabilities declared to it."""
         self.mode = mode
         self.number = 0
         self.patience = PATIENCE
@@ -211,7 +214,7 @@ class Server:
         for thread in self._threads:
             thread.start()
         if mode == "legacy":
-            info = {"protocolVersion": ERAS["legacy"], "capabilities": {}, "clientInfo": CLIENT}
+            info = {"protocolVersion": ERAS["legacy"], "capabilities": can or {}, "clientInfo": CLIENT}
             self.request("initialize", info)
             self.send(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
 
@@ -232,7 +235,15 @@ class Server:
         """The answer to the newest request."""
         while line := self._lines.get(timeout=self.patience):
             message = json.loads(line)
-            if message.get("id") == self.number:
+            if message.get("id") == self.number and "method" not in message:
+                return message
+        raise EOFError(self.stderr.decode())
+
+    def asked(self) -> Any:
+        """The next request that it makes of its client."""
+        while line := self._lines.get(timeout=self.patience):
+            message = json.loads(line)
+            if "method" in message:
                 return message
         raise EOFError(self.stderr.decode())
 
@@ -289,8 +300,8 @@ def launch(live):
     """`launch("researcher", mode=...)`: a server process over the place `live`."""
     started = []
 
-    def start(agent="researcher", *, mode="legacy", program=None, env=None):
-        started.append(Server(program or command(live.folder, agent), mode=mode, env=env))
+    def start(agent="researcher", *, mode="legacy", program=None, env=None, can=None):
+        started.append(Server(program or command(live.folder, agent), mode=mode, env=env, can=can))
         return started[-1]
 
     yield start
