@@ -117,6 +117,11 @@ class TestSqliteTransactions(Sqlite, StoreContract):
                     assert unit.log.head().size == 0
         with store.write() as unit:
             assert unit.log.head().size == 0
+        # Those that came too late let go of it.
+        for thread in threading.enumerate():
+            if thread.name == "memstore-turn":
+                thread.join(10)
+                assert not thread.is_alive()
 
     def test_where_no_lock_can_be_had_sqlite_alone_decides(
         self, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
