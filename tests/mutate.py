@@ -227,9 +227,9 @@ MUTATIONS = (
     Mutation(
         "T11",
         "a session's task is told as its author's words are",
-        "memstore/events.py",
-        "    return stands and logged.entry.verdict.label >= readable(unit, caller)",
-        "    return True",
+        "memstore/verifying.py",
+        "    return logged.entry.verdict.label if stands else min(logged.entry.verdict.label, Label.TAINTED)",
+        "    return Label.TRUSTED",
         "tests/attacks/test_task_as_a_message.py",
     ),
     Mutation(
@@ -356,7 +356,7 @@ MUTATIONS = (
         "T11",
         "a task that was phrased below is not told",
         "memstore/inbox.py",
-        '"task": handoff.task if handoff.label >= least else "",',
+        '"task": handoff.task if handoff.task and worth_of(unit, handoff) >= least else "",',
         '"task": handoff.task,',
         "tests/attacks/test_words_in_handoffs.py",
     ),

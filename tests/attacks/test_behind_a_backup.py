@@ -36,9 +36,10 @@ def put_back(fleet: Fleet, tmp_path: Path) -> None:
     """Under running processes, the store's files become those of a restored backup."""
     restore(tmp_path / "backup", tmp_path / "restored", clock=fleet.clock)
     fleet.house.store.empty_write_ahead_log()
-    for path in fleet.folder.glob(f"{DATABASE}*"):
+    for path in fleet.folder.glob(f"{DATABASE}-*"):
         path.unlink()
-    shutil.copy(tmp_path / "restored" / DATABASE, fleet.folder / DATABASE)
+    # Into the same file: another in its place is refused as `moved` before anything is read.
+    shutil.copyfile(tmp_path / "restored" / DATABASE, fleet.folder / DATABASE)
 
 
 def test_a_process_that_read_outside_content_is_not_clean_again_once_a_backup_is_restored(fleet, tmp_path):
