@@ -46,7 +46,7 @@ class Limits:
     rate: float = 1000.0
     body_bytes: int = 2 << 20  # a request that keeps all limits has less, every character escaped
     request_seconds: float = 60.0  # from head to answer; an inbox waits 25 at most
-    at_once: int = 8  # calls of one principal that run at the same time; more wait their turn
+    at_once: int = 2  # calls of one principal that run at the same time: more only pass the interpreter to and fro
     threads: int = 32  # of all principals; more of them are slower, and each has a connection with its own cache
 
 
