@@ -79,7 +79,7 @@ def why(unit: Unit, caller: Caller, request: HistoryRequest, page: Page, back: B
         record["title"] = served.title
         page.show(served, Extent.CONCISE)
     page.budget.take(record)
-    story = _story(unit, caller, then, before)
+    story = _story(unit, caller, then, back)
     told = [*_standing(record, because), *_sentences(story, then.id), *_looked(record, logged)]
     readers = unit.past.seen_by(state.seq, before, back.now if back else END_OF_LOG, MOST_READERS)
     proof = _proof(unit, logged)
@@ -195,8 +195,9 @@ def _changing(unit: Unit, then: RecordState, record: dict[str, Any], because: li
         yield f"Any one of these could: {', '.join(record['needs'])}."
 
 
-def _story(unit: Unit, caller: Caller, then: RecordState, before: int) -> list[dict[str, Any]]:
+def _story(unit: Unit, caller: Caller, then: RecordState, back: Back | None) -> list[dict[str, Any]]:
     """Each act that concerned it, in order, and what that changed: label, status, whether it has to be revisited."""
+    before, moment = (back.before, unit.at(back.now)) if back else (unit.log.head().size, unit)
     steps = [step for step in unit.past.story(then) if step.act < before]
     after = [*(step.before for step in steps[1:]), then][: len(steps)]
     changed = {step.act: _difference(step.before, now) for step, now in zip(steps, after, strict=True)}
@@ -205,7 +206,7 @@ def _story(unit: Unit, caller: Caller, then: RecordState, before: int) -> list[d
     )
     story: list[dict[str, Any]] = []
     for seq in sorted({*listed, *(act for act, what in changed.items() if what)}):
-        event, _, _ = event_at(unit, caller, seq)
+        event, _, _ = event_at(moment, caller, seq, as_of=back.before if back else None)
         event = {name: value for name, value in event.items() if name not in ("title", "task", "flags", "status")}
         if seq == then.seq:
             entered = steps[0].before if steps else then

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from simulator import Fleet
 from test_trust_property import History, acts
@@ -151,6 +151,9 @@ long = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChe
 
 
 @quick
+@example(
+    history=[("write", "worker", []), ("read", "worker", []), ("supersede", "worker", [0], 0), ("steal", "worker", 2)]
+)
 @given(history=st.lists(acts, min_size=4, max_size=16))
 def test_as_of_a_position_all_stands_as_if_the_log_ended_there(prepared: Path, history: list[tuple[Any, ...]]):
     travelled(prepared, history, replays=1)
