@@ -7,7 +7,6 @@ checkpoint key. So an act that is left out is missed. What came after that size 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -37,6 +36,7 @@ from memstore.core.statements import (
     pre_authentication_encoding,
     short_id,
 )
+from memstore.core.strict_json import object_in
 from memstore.envelopes import Envelope, from_base64, verify_envelope
 from memstore.errors import IntegrityError, InvalidInput, MemStoreError
 from memstore.render import timestamp
@@ -131,22 +131,9 @@ class _Act:
 def read_bundle(raw: bytes) -> dict[str, Any]:
     """The object that a file holds; `IntegrityError` for what is no JSON, or says something twice."""
     try:
-        found = json.loads(raw.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise _bad("it is not JSON") from error
-    if not isinstance(found, dict):
-        raise _bad("it is not well formed")
-    return found
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) != len(pairs):
-        raise ValueError("a name stands twice")
-    return dict(pairs)
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError("not JSON")
+        return object_in(raw.decode())
+    except ValueError as error:
+        raise _bad("it is no JSON object, or says something twice") from error
 
 
 def store_of_key(text: str) -> str:

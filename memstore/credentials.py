@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from memstore.core.keys import verify_signature
 from memstore.core.policy import Principal
+from memstore.core.strict_json import object_in
 from memstore.errors import Denied, IntegrityError
 from memstore.ports import Unit
 from memstore.signing import Signer, encode
@@ -230,16 +231,7 @@ def _decoded(part: str) -> bytes:
 
 
 def _object(raw: bytes) -> dict[str, Any]:
-    found = json.loads(raw.decode(), object_pairs_hook=_without_doubles)
-    if not isinstance(found, dict):
-        raise ValueError
+    found = object_in(raw.decode())
     # A lone surrogate and a number that is none can be escaped in JSON, and are told here: nothing later takes them.
     json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
     return found
-
-
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise ValueError
-    return made

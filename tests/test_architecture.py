@@ -39,6 +39,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "memstore.core.records",
         "memstore.core.reviews",
         "memstore.core.state",
+        "memstore.core.strict_json",
         "memstore.core.trust",
         "memstore.core.closed",
         "memstore.core.statements",

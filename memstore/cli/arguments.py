@@ -6,7 +6,6 @@ options win. Values go to the model as they are: it alone refuses, in words that
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from memstore.cli.options import F
 from memstore.cli.wording import told_of
+from memstore.core.strict_json import object_in
 from memstore.errors import InvalidInput
 from memstore.requests import Request
 
@@ -134,22 +134,11 @@ def _value(value: Any, field: FieldInfo, name: str) -> Any:
 def json_object(text: str, where: str) -> dict[str, Any]:
     """The object that `text` is in JSON; `InvalidInput` for all else, and for names that stand twice."""
     try:
-        found = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise InvalidInput(f"{where} is not a JSON object", code="bad_json", next_call='Pass one, as in {"a": 1}.')
-    return found
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) != len(pairs):
-        raise ValueError("a name stands twice")
-    return dict(pairs)
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError("not JSON")
+        return object_in(text)
+    except ValueError:
+        raise InvalidInput(
+            f"{where} is not a JSON object", code="bad_json", next_call='Pass one, as in {"a": 1}.'
+        ) from None
 
 
 def _read(source: str) -> str:
